@@ -1,0 +1,439 @@
+//! Expressions of `cors_allow_origin_regex`: the syntax of the `regex` crate, as one automaton for a whole policy.
+//!
+//! An expression only ever sees a well-formed origin, so before it is compiled its classes are cut down to the characters
+//! that origins have: `\d` is ten digits and `.` some forty characters instead of a million, which makes it possible to
+//! build the whole deterministic automaton when the configuration is read. A request then costs one table look-up for each
+//! byte of its origin, whatever the expressions are and however many; nothing is compiled or cached at run time, and no
+//! input can make it slow. Where all expressions together would grow too large an automaton, they are halved.
+//!
+//! An expression must match the whole origin, whether or not it is written with `^` and `$`.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use regex_automata::dfa::{dense, Automaton, StartKind};
+use regex_automata::nfa::thompson;
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::start;
+use regex_automata::{Anchored, MatchKind};
+use regex_syntax::ast::{self, Ast};
+use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
+
+use crate::{Problem, Reason};
+
+/// What the automaton of one expression, or of all that fit into one, may take, and building it as much again.
+const SIZE_LIMIT: usize = 16 << 20;
+
+/// A set of expressions.
+#[derive(Default)]
+pub struct Expressions(Vec<Automata>);
+
+impl Expressions {
+    /// Compiles expressions that [`check`] has seen, each with what says where it stands.
+    pub fn new<P: Clone>(sources: &[(P, String)]) -> Result<Self, (P, Problem)> {
+        let mut parsed = Vec::with_capacity(sources.len());
+        for (place, source) in sources {
+            match parse(source) {
+                Ok(hir) => parsed.push(hir),
+                Err(problem) => return Err((place.clone(), problem)),
+            }
+        }
+        let mut automata = Vec::new();
+        compile(&parsed, &mut automata).map_err(|at| {
+            let (place, source) = &sources[at];
+            (place.clone(), Problem::new(source.as_bytes(), Reason::ExpressionTooLarge))
+        })?;
+        Ok(Expressions(automata))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of them matches the whole of a well-formed origin.
+    pub fn matches(&self, origin: &[u8]) -> bool {
+        self.0.iter().any(|automaton| automaton.matches(origin))
+    }
+}
+
+/// Compiles all of `parsed`, into one automaton if that is possible; the error is the index of the one that is too large.
+fn compile(parsed: &[Hir], into: &mut Vec<Automata>) -> Result<(), usize> {
+    if parsed.is_empty() {
+        return Ok(());
+    }
+    match Automata::new(Hir::alternation(parsed.to_vec())) {
+        Some(automaton) => into.push(automaton),
+        None if parsed.len() == 1 => return Err(0),
+        None => {
+            let (first, second) = parsed.split_at(parsed.len() / 2);
+            compile(first, into)?;
+            compile(second, into).map_err(|at| at + first.len())?;
+        }
+    }
+    Ok(())
+}
+
+/// A deterministic automaton and the state it starts in.
+struct Automata {
+    dfa: dense::DFA<Vec<u32>>,
+    start: StateID,
+}
+
+impl Automata {
+    /// An automaton for the whole input; `None` where it would be too large.
+    fn new(hir: Hir) -> Option<Self> {
+        let whole = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
+        let nfa = thompson::Compiler::new()
+            .configure(
+                thompson::Config::new()
+                    .utf8(false)
+                    .nfa_size_limit(Some(SIZE_LIMIT))
+                    .which_captures(thompson::WhichCaptures::None),
+            )
+            .build_from_hir(&whole)
+            .ok()?;
+        let config = dense::Config::new()
+            .start_kind(StartKind::Anchored)
+            .match_kind(MatchKind::All)
+            .accelerate(false)
+            .dfa_size_limit(Some(SIZE_LIMIT))
+            .determinize_size_limit(Some(SIZE_LIMIT));
+        let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
+        let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).ok()?;
+        Some(Automata { dfa, start })
+    }
+
+    fn matches(&self, input: &[u8]) -> bool {
+        let state = input.iter().fold(self.start, |state, &b| self.dfa.next_state(state, b));
+        self.accepts(state)
+    }
+
+    fn accepts(&self, state: StateID) -> bool {
+        self.dfa.is_match_state(self.dfa.next_eoi_state(state))
+    }
+
+    /// Whether some input over the alphabet of origins leads both automata to states for which `wanted` holds.
+    fn reaches_with(&self, other: &Automata, wanted: impl Fn(bool, bool) -> bool) -> bool {
+        let mut seen = HashSet::from([(self.start, other.start)]);
+        let mut open = vec![(self.start, other.start)];
+        while let Some((a, b)) = open.pop() {
+            if wanted(self.accepts(a), other.accepts(b)) {
+                return true;
+            }
+            for c in alphabet().iter().flat_map(|range| range.start()..=range.end()) {
+                let next = (self.dfa.next_state(a, c), other.dfa.next_state(b, c));
+                // Nothing comes after a dead state of ours; one of the other may still be what is wanted.
+                if !self.dfa.is_dead_state(next.0) && seen.insert(next) {
+                    open.push(next);
+                }
+            }
+        }
+        false
+    }
+}
+
+/// The bytes that well-formed origins consist of.
+fn alphabet() -> &'static [ClassBytesRange] {
+    static ALPHABET: LazyLock<ClassBytes> = LazyLock::new(|| {
+        let range = ClassBytesRange::new;
+        ClassBytes::new([
+            range(b'a', b'z'),
+            range(b'0', b':'),
+            range(b'-', b'/'),
+            range(b'+', b'+'),
+            range(b'_', b'_'),
+            range(b'[', b'['),
+            range(b']', b']'),
+        ])
+    });
+    ALPHABET.ranges()
+}
+
+/// Cuts an expression down to what matters on origins: see the module's documentation.
+fn on_origins(hir: &Hir) -> Hir {
+    let all = |subs: &[Hir]| subs.iter().map(on_origins).collect::<Vec<_>>();
+    match hir.kind() {
+        HirKind::Empty => Hir::empty(),
+        HirKind::Literal(literal) => Hir::literal(literal.0.clone()),
+        HirKind::Class(class) => {
+            let mut bytes = match class {
+                Class::Bytes(bytes) => bytes.clone(),
+                Class::Unicode(unicode) => {
+                    ClassBytes::new(unicode.iter().filter(|range| range.start().is_ascii()).map(|range| {
+                        let end = u8::try_from(range.end()).unwrap_or(0x7f).min(0x7f);
+                        ClassBytesRange::new(range.start() as u8, end)
+                    }))
+                }
+            };
+            bytes.intersect(&ClassBytes::new(alphabet().iter().copied()));
+            Hir::class(Class::Bytes(bytes))
+        }
+        HirKind::Look(look) => Hir::look(match look {
+            Look::WordUnicode => Look::WordAscii,
+            Look::WordUnicodeNegate => Look::WordAsciiNegate,
+            Look::WordStartUnicode => Look::WordStartAscii,
+            Look::WordEndUnicode => Look::WordEndAscii,
+            Look::WordStartHalfUnicode => Look::WordStartHalfAscii,
+            Look::WordEndHalfUnicode => Look::WordEndHalfAscii,
+            other => *other,
+        }),
+        HirKind::Repetition(repetition) => {
+            Hir::repetition(Repetition { sub: Box::new(on_origins(&repetition.sub)), ..repetition.clone() })
+        }
+        HirKind::Capture(Capture { sub, .. }) => on_origins(sub),
+        HirKind::Concat(subs) => Hir::concat(all(subs)),
+        HirKind::Alternation(subs) => Hir::alternation(all(subs)),
+    }
+}
+
+fn parse(source: &str) -> Result<Hir, Problem> {
+    let ast = parse_ast(source)?;
+    let hir = regex_syntax::hir::translate::Translator::new().translate(source, &ast).map_err(|error| {
+        let reason = Reason::Expression(format!("{} at character {}", error.kind(), character(source, error.span())));
+        Problem::new(source.as_bytes(), reason)
+    })?;
+    Ok(on_origins(&hir))
+}
+
+fn parse_ast(source: &str) -> Result<Ast, Problem> {
+    ast::parse::Parser::new().parse(source).map_err(|error| {
+        let message = format!("{} at character {}", error.kind(), character(source, error.span()));
+        let reason = match error.kind() {
+            ast::ErrorKind::UnsupportedLookAround | ast::ErrorKind::UnsupportedBackreference => {
+                Reason::ExpressionLookaround(message)
+            }
+            _ => Reason::Expression(message),
+        };
+        Problem::new(source.as_bytes(), reason)
+    })
+}
+
+/// Where `span` starts, counted in characters from 1.
+fn character(source: &str, span: &ast::Span) -> usize {
+    source.get(..span.start.offset).map_or(0, |before| before.chars().count()) + 1
+}
+
+/// An expression that compiles, and what is to be said about it.
+pub struct Checked {
+    /// The expression.
+    pub source: String,
+    /// What is doubtful about it.
+    pub doubts: Vec<Problem>,
+    /// Whether it accepts origins that anyone can register: every host of two labels under `https` or under `http`.
+    pub any_origin: bool,
+}
+
+/// Looks at one value of `cors_allow_origin_regex`.
+///
+/// | value | |
+/// | --- | --- |
+/// | `^https://pr-\d+\.example\.dev$` | permitted |
+/// | `https://pr-\d+\.example\.dev` | permitted: the same |
+/// | `^https://a.example\.com$` | permitted with a warning: an unescaped dot |
+/// | `^example\.com$` | permitted with a warning: can never match |
+/// | `^https://(?!evil)`, `(a)\1` | prohibited: look-around and back-references |
+pub fn check(value: &[u8]) -> Result<Checked, Problem> {
+    let source = match std::str::from_utf8(value) {
+        Ok("") => return Err(Problem::new(value, Reason::Empty)),
+        Ok(source) => source,
+        Err(_) => return Err(Problem::new(value, Reason::ExpressionNotUtf8)),
+    };
+    let automaton = Automata::new(parse(source)?).ok_or_else(|| Problem::new(value, Reason::ExpressionTooLarge))?;
+    let mut doubts = Vec::new();
+    let dots = unescaped_dots(&parse_ast(source)?);
+    if !dots.is_empty() {
+        let mut escaped = source.to_owned();
+        for &at in dots.iter().rev() {
+            escaped.insert(at, '\\');
+        }
+        let suggestion = Some(escaped).filter(|escaped| parse(escaped).is_ok());
+        doubts.push(Problem::new(value, Reason::UnescapedDot).suggesting(suggestion));
+    }
+    let can_match = |automaton: &Automata| WIRE.reaches_with(automaton, |wire, ours| wire && ours);
+    if !can_match(&automaton) {
+        let with_scheme = format!("^https://{}", source.trim_start_matches('^'));
+        let mends = parse(&with_scheme).ok().and_then(Automata::new).is_some_and(|mended| can_match(&mended));
+        doubts.push(Problem::new(value, Reason::NeverMatches).suggesting(Some(with_scheme).filter(|_| mends)));
+    }
+    let any_origin = ANYONES.iter().any(|every| !every.reaches_with(&automaton, |theirs, ours| theirs && !ours));
+    Ok(Checked { source: source.to_owned(), doubts, any_origin })
+}
+
+fn known(source: &str) -> Automata {
+    parse(source).ok().and_then(Automata::new).expect("a constant expression compiles")
+}
+
+/// Origins as [`crate::origin::parse`] has them, but for the lengths.
+static WIRE: LazyLock<Automata> =
+    LazyLock::new(|| known(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:[1-9][0-9]{0,4})?"));
+
+/// Origins that anyone can register: a name of letters under a top-level domain.
+static ANYONES: LazyLock<[Automata; 2]> =
+    LazyLock::new(|| [known(r"https://[a-z]{1,20}\.[a-z]{2,6}"), known(r"http://[a-z]{1,20}\.[a-z]{2,6}")]);
+
+/// Where dots stand that are not escaped, after something that is part of a name and before a character of a name.
+fn unescaped_dots(ast: &Ast) -> Vec<usize> {
+    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match ast {
+        Ast::Concat(concat) => {
+            let mut found: Vec<usize> = concat.asts.iter().flat_map(unescaped_dots).collect();
+            for three in concat.asts.windows(3) {
+                let [before, Ast::Dot(span), Ast::Literal(after)] = three else { continue };
+                let after_name = match before {
+                    Ast::Literal(literal) => name(literal.c),
+                    Ast::ClassUnicode(_)
+                    | Ast::ClassPerl(_)
+                    | Ast::ClassBracketed(_)
+                    | Ast::Repetition(_)
+                    | Ast::Group(_) => true,
+                    _ => false,
+                };
+                if after_name && name(after.c) {
+                    found.push(span.start.offset);
+                }
+            }
+            found.sort_unstable();
+            found
+        }
+        Ast::Alternation(alternation) => alternation.asts.iter().flat_map(unescaped_dots).collect(),
+        Ast::Group(group) => unescaped_dots(&group.ast),
+        Ast::Repetition(repetition) => unescaped_dots(&repetition.ast),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin;
+    use proptest::prelude::*;
+
+    fn compile_all(sources: &[&str]) -> Expressions {
+        let sources: Vec<_> = sources.iter().map(|source| ((), source.to_string())).collect();
+        Expressions::new(&sources).ok().unwrap()
+    }
+
+    #[test]
+    fn the_expressions_of_the_first_users() {
+        let rows = [
+            (r"^https://\w+\.example\.com$", "https://app.example.com", true),
+            (r"^https://\w+\.example\.com$", "https://a.b.example.com", false),
+            (r"^https://\w+\.example\.com$", "https://app.example.com.evil.example", false),
+            (r"^http://(localhost|127\.0\.0\.1):\d+$", "http://localhost:3000", true),
+            (r"^http://(localhost|127\.0\.0\.1):\d+$", "http://127.0.0.1:1", true),
+            (r"^http://(localhost|127\.0\.0\.1):\d+$", "http://localhost", false),
+            (r"^http://192\.168\.1\.\d+:3000$", "http://192.168.1.20:3000", true),
+            (r"^http://192\.168\.1\.\d+:3000$", "http://192.168.10.2:3000", false),
+        ];
+        for (source, origin, matches) in rows {
+            assert_eq!(compile_all(&[source]).matches(origin.as_bytes()), matches, "{source} {origin}");
+        }
+    }
+
+    #[test]
+    fn the_whole_origin_with_or_without_anchors() {
+        for source in [
+            r"https://a\.example",
+            r"^https://a\.example",
+            r"https://a\.example$",
+            r"(?m)^https://a\.example$",
+            r"x|https://a\.example|y",
+        ] {
+            let expressions = compile_all(&[source]);
+            assert!(expressions.matches(b"https://a.example"), "{source}");
+            for other in
+                ["https://a.example.evil", "https://xhttps://a.example", "xhttps://a.example", "https://a.examples"]
+            {
+                assert!(!expressions.matches(other.as_bytes()), "{source} {other}");
+            }
+        }
+        assert!(compile_all(&["https://(a|ab)"]).matches(b"https://ab"));
+    }
+
+    #[test]
+    fn a_thousand_expressions_are_one_automaton() {
+        let sources: Vec<_> = (0..1000).map(|i| ((), format!(r"^https://pr-\d+\.t{i}\.example\.dev$"))).collect();
+        let expressions = Expressions::new(&sources).ok().unwrap();
+        assert_eq!(expressions.0.len(), 1);
+        assert!(expressions.matches(b"https://pr-12.t999.example.dev"));
+        assert!(!expressions.matches(b"https://pr-12.t1000.example.dev"));
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_halved() {
+        let sources: Vec<_> = (0..12).map(|i| ((), format!("https://.*{}.{{9}}", char::from(b'a' + i)))).collect();
+        let expressions = Expressions::new(&sources).ok().unwrap();
+        assert!(expressions.0.len() > 1);
+        assert!(expressions.matches(b"https://l123456789") && !expressions.matches(b"https://z123456789"));
+    }
+
+    #[test]
+    fn problems() {
+        let rows: [(&str, Reason, &str); 6] = [
+            ("", Reason::Empty, "is empty"),
+            ("^https://(", Reason::Expression(String::new()), "unclosed group at character 10"),
+            ("^https://(?!evil)", Reason::ExpressionLookaround(String::new()), "look-around"),
+            (r"(a)\1", Reason::ExpressionLookaround(String::new()), "backreferences are not supported"),
+            ("^https://(a{1000}){1000}$", Reason::ExpressionTooLarge, "too large"),
+            ("https://.*a.{30}", Reason::ExpressionTooLarge, "too large"),
+        ];
+        for (source, reason, text) in rows {
+            let problem = check(source.as_bytes()).err().expect(source);
+            assert_eq!(std::mem::discriminant(&problem.reason), std::mem::discriminant(&reason), "{source}");
+            assert!(problem.to_string().contains(text), "{problem}");
+            assert!(!problem.to_string().contains('\n'), "{problem}");
+        }
+    }
+
+    #[test]
+    fn doubts() {
+        let rows: [(&str, &[(Reason, Option<&str>)]); 9] = [
+            (r"^https://a\.example$", &[]),
+            (r"^https://.*\.example\.com$", &[]),
+            (r"https://[^.]+\.example", &[]),
+            (r"^https://app.example\.com$", &[(Reason::UnescapedDot, Some(r"^https://app\.example\.com$"))]),
+            (r"^https://\w+.example.com$", &[(Reason::UnescapedDot, Some(r"^https://\w+\.example\.com$"))]),
+            (r"^example\.com$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
+            (r".*\.example\.com", &[]),
+            (r"^https://Example\.com$", &[(Reason::NeverMatches, None)]),
+            (r"^https://example\.com/$", &[(Reason::NeverMatches, None)]),
+        ];
+        for (source, expected) in rows {
+            let doubts: Vec<_> =
+                check(source.as_bytes()).ok().unwrap().doubts.into_iter().map(|p| (p.reason, p.suggestion)).collect();
+            let expected: Vec<_> =
+                expected.iter().map(|(reason, suggestion)| (reason.clone(), suggestion.map(str::to_owned))).collect();
+            assert_eq!(doubts, expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_accept_what_anyone_can_register() {
+        for source in
+            [".*", "https://.*", r"^https?://[^/]+$", r"^http://[\w.-]+(:\d+)?$", "^https://.*com|https://.*$"]
+        {
+            assert!(check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
+        }
+        for source in [r"^https://.*\.example\.com$", r"^https://\w+$", r"https://.*\.com", "^http://localhost:.*$"] {
+            assert!(!check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_regex_crate(
+            sources in prop::collection::vec(
+                prop::sample::select(vec![
+                    r"^https://\w+\.example\.com$", r"https://a.*", r"(?i)HTTPS://[A-C]+", r"^http://(localhost|127\.0\.0\.1):\d+$",
+                    r"https?://\pL+", r".*\bexample\b.*", r"https://[^.]+", r"\S+:\d{2,4}", r"https://(a|ab)(c|bcd)",
+                ]), 1..4),
+            origin in r"https?://([a-c]{1,4}|localhost|127\.0\.0\.1|example)(\.example\.com|\.b|)(:[1-9][0-9]{0,4}|)",
+        ) {
+            if origin::parse(origin.as_bytes()).is_some() {
+                let reference = sources.iter().any(|source| regex::Regex::new(&format!(r"\A(?:{source})\z")).unwrap().is_match(&origin));
+                prop_assert_eq!(compile_all(&sources).matches(origin.as_bytes()), reference, "{:?} {}", sources, origin);
+            }
+        }
+    }
+}

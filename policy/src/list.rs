@@ -1,0 +1,77 @@
+//! Lists as they stand in directives and in header fields (RFC 9110, section 5.6.1), and the tokens in them.
+
+/// Whether `b` may stand in a token (RFC 9110, section 5.6.2).
+const fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric()
+        || matches!(
+            b,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+const TCHAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = is_tchar(b as u8);
+        b += 1;
+    }
+    table
+};
+
+/// Whether `value` is a token (RFC 9110, section 5.6.2): what methods and header names are.
+pub fn is_token(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(|&b| TCHAR[b as usize])
+}
+
+/// The elements of a directive's argument, which may be separated by spaces, commas or both.
+pub fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',' || b.is_ascii_whitespace()).filter(|word| !word.is_empty())
+}
+
+/// The elements of one field line, without optional white space around them; empty elements do not count.
+pub fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    line.split(|&b| b == b',').map(trim).filter(|element| !element.is_empty())
+}
+
+/// `value` without the optional white space (spaces and tabs) around it.
+pub fn trim(value: &[u8]) -> &[u8] {
+    let ows = |b: &u8| matches!(b, b' ' | b'\t');
+    let start = value.iter().position(|b| !ows(b)).unwrap_or(value.len());
+    let end = value.iter().rposition(|b| !ows(b)).map_or(start, |last| last + 1);
+    &value[start..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collect<'a>(items: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
+        items.map(|item| std::str::from_utf8(item).unwrap()).collect()
+    }
+
+    #[test]
+    fn words_take_spaces_commas_or_both() {
+        for value in ["GET POST", "GET,POST", "GET, POST", " GET ,, POST , ", "\tGET\tPOST"] {
+            assert_eq!(collect(words(value.as_bytes())), ["GET", "POST"], "{value:?}");
+        }
+        assert!(collect(words(b" , ")).is_empty());
+    }
+
+    #[test]
+    fn elements_follow_rfc_9110() {
+        assert_eq!(collect(elements(b"a,b , c,,\t d ,")), ["a", "b", "c", "d"]);
+        assert_eq!(collect(elements(b"a b")), ["a b"]);
+        assert!(collect(elements(b" , ,\t")).is_empty());
+    }
+
+    #[test]
+    fn tokens() {
+        for token in ["GET", "x-y", "a", "!#$%&'*+-.^_`|~09"] {
+            assert!(is_token(token.as_bytes()), "{token}");
+        }
+        for other in ["", " ", "a b", "a,b", "a:b", "é", "\u{7f}", "a\0", "(a)"] {
+            assert!(!is_token(other.as_bytes()), "{other:?}");
+        }
+    }
+}

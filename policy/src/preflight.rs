@@ -1,0 +1,95 @@
+//! What a preflight asks for, and whether the lists cover it (Fetch, section "CORS-preflight fetch").
+
+use crate::list::{elements, is_token};
+use crate::{Methods, RequestHeaders};
+
+/// What is missing from the lists, if anything; the method is named first where both are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// Everything that is asked for is on the lists.
+    Covered,
+    /// The method is not.
+    MethodMissing(&'a [u8]),
+    /// This header, the first of them, is not.
+    HeaderMissing(&'a [u8]),
+}
+
+/// The method of an `Access-Control-Request-Method` field: `None` where it names none or several, which makes the
+/// request no preflight.
+pub fn requested_method(field: &[u8]) -> Option<&[u8]> {
+    let mut methods = elements(field);
+    methods.next().filter(|_| methods.next().is_none())
+}
+
+/// Compares what is asked for with the lists. `lines` are the `Access-Control-Request-Headers` field lines.
+pub fn check<'a>(
+    methods: &Methods,
+    headers: &RequestHeaders,
+    credentials: bool,
+    method: &'a [u8],
+    lines: impl Iterator<Item = &'a [u8]>,
+) -> Answer<'a> {
+    if !methods.allows(method) {
+        return Answer::MethodMissing(method);
+    }
+    lines
+        .flat_map(elements)
+        .find(|name| !headers.allows(name, credentials))
+        .map_or(Answer::Covered, Answer::HeaderMissing)
+}
+
+/// Whether a field line may be sent back as it came: tokens, commas and white space, with at least one token.
+pub fn can_be_echoed(line: &[u8]) -> bool {
+    elements(line).next().is_some() && elements(line).all(is_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requested_methods() {
+        let rows = [
+            ("PUT", Some("PUT")),
+            (" PUT\t", Some("PUT")),
+            ("", None),
+            ("PUT, GET", None),
+            ("PUT,", Some("PUT")),
+            ("a b", Some("a b")),
+        ];
+        for (field, method) in rows {
+            assert_eq!(requested_method(field.as_bytes()), method.map(str::as_bytes), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn headers_in_any_order_case_and_number() {
+        let methods = Methods::safelisted();
+        let mut headers = RequestHeaders::default();
+        headers.add(b"X-One").unwrap();
+        headers.add(b"x-two").unwrap();
+        let rows: [(&[&[u8]], Answer); 6] = [
+            (&[], Answer::Covered),
+            (&[b"x-two,X-ONE"], Answer::Covered),
+            (&[b" x-one ,,\tx-one,", b"x-two"], Answer::Covered),
+            (&[b"x-one", b"x-three,x-four"], Answer::HeaderMissing(b"x-three")),
+            (&[b"x-one x-two"], Answer::HeaderMissing(b"x-one x-two")),
+            (&[b", ,"], Answer::Covered),
+        ];
+        for (lines, answer) in rows {
+            assert_eq!(check(&methods, &headers, false, b"GET", lines.iter().copied()), answer, "{lines:?}");
+        }
+        assert_eq!(
+            check(&methods, &headers, false, b"PUT", [&b"x-three"[..]].into_iter()),
+            Answer::MethodMissing(b"PUT")
+        );
+    }
+
+    #[test]
+    fn only_tokens_are_echoed() {
+        assert!(can_be_echoed(b"x-one, x-two"));
+        for line in ["", ",", "a b", "a\r\nb", "\u{e9}"] {
+            assert!(!can_be_echoed(line.as_bytes()), "{line:?}");
+        }
+    }
+}

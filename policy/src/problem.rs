@@ -1,0 +1,195 @@
+//! What is wrong, or doubtful, in a configuration: the value, the reason and, where there is one, what to write instead.
+
+use std::fmt;
+
+/// One mistake in one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The value as it was written.
+    pub value: String,
+    /// What is wrong with it.
+    pub reason: Reason,
+    /// What to write instead; always something that is accepted.
+    pub suggestion: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(value: &[u8], reason: Reason) -> Self {
+        Problem { value: String::from_utf8_lossy(value).into_owned(), reason, suggestion: None }
+    }
+
+    pub(crate) fn suggesting(mut self, suggestion: Option<String>) -> Self {
+        self.suggestion = suggestion;
+        self
+    }
+
+    /// Whether the configuration stands all the same.
+    pub fn is_warning(&self) -> bool {
+        self.reason.is_warning()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.value.chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        write!(f, "\" {}", self.reason)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(f, ": write \"{suggestion}\""),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+macro_rules! reasons {
+    ($( $(#[doc = $doc:literal])+ $kind:ident $name:ident $( ( $field:ident ) )? => $text:literal, )+) => {
+        /// Why a value is refused or doubted.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Reason {
+            $( $(#[doc = $doc])+ $name $( ( reasons!(@type $field) ) )?, )+
+        }
+
+        impl Reason {
+            /// Whether it is only a warning.
+            pub fn is_warning(&self) -> bool {
+                match self {
+                    $( reasons!(@pattern $name $($field)?) => stringify!($kind).len() == "warning".len(), )+
+                }
+            }
+
+            /// Every reason: whether it is a warning, and its text with the field that differs from case to case as `{field}`.
+            pub const ALL: &'static [(&'static str, &'static str)] = &[ $( (stringify!($kind), $text) ),+ ];
+        }
+
+        impl fmt::Display for Reason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $( Reason::$name $( ($field) )? => write!(f, $text), )+
+                }
+            }
+        }
+    };
+    (@type $field:ident) => { String };
+    (@pattern $name:ident) => { Reason::$name };
+    (@pattern $name:ident $field:ident) => { Reason::$name(_) };
+}
+
+reasons! {
+    /// Nothing between the quotes.
+    error Empty => "is empty",
+
+    /// `example.com`
+    error NoScheme => "has no scheme; an origin is scheme://host[:port]",
+    /// A scheme outside RFC 3986, section 3.1, or of more than 64 characters.
+    error BadScheme => "has a scheme that is none; a scheme is a letter and then letters, digits, \"+\", \"-\" or \".\", 64 at most",
+    /// `file://...`
+    error FileScheme => "is no origin that a browser sends; pages from files send \"null\"",
+    /// `https://example.com/`
+    error TrailingSlash => "has a slash at its end; an origin is scheme://host[:port]",
+    /// `https://example.com/path`
+    error Path => "has a path; an origin is scheme://host[:port]",
+    /// `https://example.com?query`
+    error Query => "has a query; an origin is scheme://host[:port]",
+    /// `https://example.com#fragment`
+    error Fragment => "has a fragment; an origin is scheme://host[:port]",
+    /// `https://user@example.com`
+    error UserInfo => "has user info; an origin is scheme://host[:port]",
+    /// `https://Example.com`
+    error UpperCase => "has upper-case letters; browsers send origins in lower case and they are compared byte for byte",
+    /// `https://münchen.example`
+    error NotAscii => "has characters outside ASCII; browsers send such hosts in punycode",
+    /// `https://xn--a.example`
+    error BadPunycode => "has a label in punycode that no browser sends",
+    /// `https://example.com:443`
+    error DefaultPort => "has the default port of its scheme; browsers leave it out",
+    /// `https://example.com:`
+    error NoPort => "has a colon but no port",
+    /// `https://example.com:0`
+    error PortRange => "has a port outside 1 to 65535",
+    /// `https://example.com:08443`
+    error PortZeros => "has a port with leading zeros",
+    /// `https://example.com:http`
+    error BadPort => "has a port that is no number",
+    /// `https://`
+    error NoHost => "has no host; an origin is scheme://host[:port]",
+    /// `https://a..example`
+    error EmptyLabel => "has an empty label in its host",
+    /// A label of more than 63 characters.
+    error LongLabel => "has a label of more than 63 characters in its host",
+    /// A host of more than 253 characters.
+    error LongHost => "has a host of more than 253 characters",
+    /// `https://exa%6dple.com`
+    error BadHost => "has characters in its host that no origin has",
+    /// `http://127.1`
+    error Ipv4Form => "has an IPv4 address in a form that browsers do not send",
+    /// `http://1.2.3.256`
+    error BadIpv4 => "has a host that ends in a number but is no IPv4 address",
+    /// `http://[0:0:0:0:0:0:0:1]`
+    error Ipv6Form => "has an IPv6 address in a form that browsers do not send",
+    /// `http://[::1`
+    error BadIpv6 => "has brackets that hold no IPv6 address",
+    /// `https://*`, `https://www.*.com`
+    error Wildcard => "has a \"*\" where none may be; it stands alone, for the labels before a domain (https://*.example.com) or for any port (http://localhost:*), and anything else is for cors_allow_origin_regex",
+    /// `https://*.127.0.0.1`
+    error WildcardAddress => "has a \"*\" before an IP address, which has no subdomains",
+    /// `*` in a list
+    error AnyNotAlone => "stands next to other values; it is everything and stands alone",
+    /// `*` with credentials
+    error AnyWithCredentials => "cannot go with \"cors_allow_credentials on\"; browsers refuse it, so list the origins that may send credentials",
+    /// `https://*.com` with credentials
+    error PublicSuffixWithCredentials => "lets everyone who registers a name there send credentials; \"*\" covers a public suffix",
+    /// `https://*.com`
+    warning PublicSuffix => "lets everyone who registers a name there in; \"*\" covers a public suffix",
+    /// `http://example.com` with credentials
+    warning InsecureWithCredentials => "lets whoever is on the network between send credentials; it is http, and neither loopback nor localhost",
+    /// The same value twice in a list.
+    warning Duplicate => "is in the list already",
+    /// Directives without an origin rule.
+    warning NoEffect => "has no effect: no origin is allowed here; write cors_allow_origin next to it or above",
+    /// A variable where there can be none.
+    error Variable => "has a variable; only cors_allow_origin and cors_bypass take variables",
+
+    /// An expression that does not compile.
+    error Expression(message) => "does not compile: {message}",
+    /// An expression with look-around or back-references.
+    error ExpressionLookaround(message) => "does not compile: {message}; expressions are those of Rust's regex crate, which match in linear time and so have neither look-around nor back-references",
+    /// An expression whose automaton is too large.
+    error ExpressionTooLarge => "is too large: its automaton takes more than 16 MiB; write it with fewer or smaller counted repetitions",
+    /// An expression that is not UTF-8.
+    error ExpressionNotUtf8 => "is not UTF-8",
+    /// `example.com` for `example\.com`
+    warning UnescapedDot => "has an unescaped dot between characters of a name, which matches any character",
+    /// `.*`
+    warning AnyOriginWithCredentials => "accepts origins that anyone can register, together with \"cors_allow_credentials on\"",
+    /// `^example\.com$`
+    warning NeverMatches => "can never match a whole origin, which is scheme://host[:port] in lower case",
+
+    /// A method that is no token.
+    error NotMethod => "is no method; methods are tokens",
+    /// `get`
+    error MethodCase => "is a standard method in another case; methods are case-sensitive",
+    /// CONNECT, TRACE, TRACK
+    error ForbiddenMethod => "is a method that browsers never send for scripts",
+    /// A header name that is no token.
+    error NotHeader => "is no header name; header names are tokens",
+    /// `*` for exposed headers with credentials
+    error ExposeAnyWithCredentials => "cannot go with \"cors_allow_credentials on\"; browsers then take it for a header's name, so list the headers",
+    /// `DNT` and the like
+    warning ForbiddenRequestHeader => "has no effect: scripts cannot set this header, so no preflight asks for it",
+    /// `Set-Cookie`
+    warning ForbiddenResponseHeader => "has no effect: no script can read this header",
+    /// `Access-Control-*`
+    warning CorsHeader => "has no effect: it is a header of the CORS protocol itself",
+
+    /// A max-age above a day.
+    warning LongMaxAge => "is longer than browsers keep a preflight's answer; Firefox keeps it for 86400 seconds, Chromium for 7200",
+}
