@@ -1,0 +1,325 @@
+//! Fits the module to the nginx that it is built for.
+//!
+//! `nginx-sys` reads how the target nginx was configured and hands it on as `DEP_NGINX_*`. This script
+//!
+//! 1. refuses a tree that the module cannot work with, in one line that says what to do about it;
+//! 2. passes what nginx was configured with to the code, as the cfg values `ngx_feature` and `ngx_os`;
+//! 3. has the C compiler that builds modules for this nginx measure the structures that the module touches, and writes
+//!    the numbers to `$OUT_DIR/layout.rs`, where `src/layout.rs` compares them with the bindings. Bindgen asks libclang
+//!    with flags of its own making: one `#define` that it does not see, and every field behind it is somewhere else.
+
+use std::env;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The oldest nginx that the module is built and tested with.
+const OLDEST: u64 = 1_022_000;
+
+/// `next` of `ngx_table_elt_t`, which chains the fields of one name, came with 1.23.0.
+const HEADERS_ARE_LINKED: u64 = 1_023_000;
+
+const ANOTHER_TREE: &str =
+    "set NGINX_SOURCE_DIR and NGINX_BUILD_DIR to the source and the build directory of another nginx";
+
+/// Every nginx structure that `src/` reads or writes, with the fields that it uses. Bit-fields have no offset; those
+/// behind the last of them are vouched for by the size.
+const STRUCTURES: &[(&str, &[&str])] = &[
+    ("ngx_str_t", &["len", "data"]),
+    ("ngx_array_t", &["elts", "nelts", "size", "nalloc", "pool"]),
+    ("ngx_list_part_t", &["elts", "nelts", "next"]),
+    ("ngx_list_t", &["last", "part", "size", "nalloc", "pool"]),
+    ("ngx_table_elt_t", &["hash", "key", "value", "lowcase_key"]),
+    ("ngx_log_t", &["log_level", "file", "connection", "handler", "data", "action"]),
+    ("ngx_pool_cleanup_t", &["handler", "data", "next"]),
+    ("ngx_cycle_t", &["conf_ctx", "pool", "log"]),
+    ("ngx_connection_t", &["data", "log", "pool"]),
+    ("ngx_command_t", &["name", "type", "set", "conf", "offset", "post"]),
+    ("ngx_conf_file_t", &["file", "line"]),
+    (
+        "ngx_conf_t",
+        &["name", "args", "cycle", "pool", "temp_pool", "conf_file", "log", "ctx", "module_type", "cmd_type"],
+    ),
+    (
+        "ngx_module_t",
+        &[
+            "ctx_index",
+            "index",
+            "name",
+            "version",
+            "signature",
+            "ctx",
+            "commands",
+            "type",
+            "init_master",
+            "init_module",
+            "init_process",
+            "exit_process",
+            "exit_master",
+        ],
+    ),
+    (
+        "ngx_http_module_t",
+        &[
+            "preconfiguration",
+            "postconfiguration",
+            "create_main_conf",
+            "init_main_conf",
+            "create_srv_conf",
+            "merge_srv_conf",
+            "create_loc_conf",
+            "merge_loc_conf",
+        ],
+    ),
+    ("ngx_http_conf_ctx_t", &["main_conf", "srv_conf", "loc_conf"]),
+    ("ngx_http_phase_t", &["handlers"]),
+    ("ngx_http_core_main_conf_t", &["servers", "phases"]),
+    ("ngx_http_complex_value_t", &["value", "flushes", "lengths", "values"]),
+    ("ngx_http_compile_complex_value_t", &["cf", "value", "complex_value"]),
+    ("ngx_http_variable_t", &["name", "set_handler", "get_handler", "data", "flags", "index"]),
+    ("ngx_http_variable_value_t", &["data"]),
+    ("ngx_http_headers_in_t", &["headers", "host", "server"]),
+    (
+        "ngx_http_headers_out_t",
+        &[
+            "headers",
+            "status",
+            "status_line",
+            "location",
+            "content_length",
+            "content_encoding",
+            "content_type",
+            "content_length_n",
+            "last_modified_time",
+        ],
+    ),
+    (
+        "ngx_http_request_t",
+        &[
+            "signature",
+            "connection",
+            "ctx",
+            "main_conf",
+            "srv_conf",
+            "loc_conf",
+            "pool",
+            "headers_in",
+            "headers_out",
+            "method",
+            "http_version",
+            "request_line",
+            "uri",
+            "method_name",
+            "main",
+            "parent",
+            "phase_handler",
+            "variables",
+            "err_status",
+            "schema_start",
+            "schema_end",
+            "host_start",
+            "host_end",
+        ],
+    ),
+];
+
+/// What frames the numbers in the object file.
+const FRAME: &[u8] = b"<ngx-http-cors-layout>";
+
+fn main() -> ExitCode {
+    println!("cargo::rerun-if-changed=build.rs");
+    match fit() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("ngx-http-cors: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn fit() -> Result<(), Box<dyn Error>> {
+    let nginx = Nginx::from_env()?;
+    nginx.check()?;
+    nginx.pass_on_features();
+    let layout = Layout::new(&nginx);
+    let numbers = layout.measure(&nginx)?;
+    fs::write(out_dir()?.join("layout.rs"), layout.assertions(&nginx, &numbers))?;
+    Ok(())
+}
+
+/// What `nginx-sys` found out about the target nginx.
+struct Nginx {
+    name: String,
+    number: u64,
+    os: String,
+    features: Vec<String>,
+    build_dir: PathBuf,
+    includes: Vec<PathBuf>,
+    defines: Vec<String>,
+}
+
+impl Nginx {
+    fn from_env() -> Result<Self, Box<dyn Error>> {
+        // `nginx-sys` 0.5 writes `cargo:metadata=cflags=…`, which cargo takes for a key named `metadata`.
+        let defines = dep("CFLAGS")
+            .or_else(|_| dep("METADATA"))
+            .map(|flags| flags.trim_start_matches("cflags=").to_owned())
+            .unwrap_or_default();
+        Ok(Self {
+            name: dep("VERSION")?.replace('/', " "),
+            number: dep("VERSION_NUMBER")?.parse()?,
+            os: dep("OS")?,
+            features: dep("FEATURES")?.split(',').map(str::to_owned).collect(),
+            build_dir: dep("BUILD_DIR")?.into(),
+            includes: env::split_paths(&dep("INCLUDE")?).collect(),
+            defines: defines.split_whitespace().map(str::to_owned).collect(),
+        })
+    }
+
+    fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|f| f == feature)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let name = &self.name;
+        if self.os == "win32" || env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "windows") {
+            return Err("Windows has no dynamic nginx modules: build on Linux, BSD or macOS".into());
+        }
+        if self.number < OLDEST {
+            return Err(format!("{name} is too old: 1.22.0 or newer is needed; {ANOTHER_TREE}"));
+        }
+        if !self.has("http") {
+            return Err(format!(
+                "{name} in {} is configured without http (--without-http): {ANOTHER_TREE}",
+                self.build_dir.display()
+            ));
+        }
+        Ok(())
+    }
+
+    fn pass_on_features(&self) {
+        for (key, set) in [("FEATURES", "ngx_feature"), ("OS", "ngx_os")] {
+            let known = dep(&format!("{key}_CHECK")).unwrap_or_else(|_| "any()".to_owned());
+            println!("cargo::rustc-check-cfg=cfg({set}, values({known}))");
+        }
+        for feature in &self.features {
+            println!("cargo::rustc-cfg=ngx_feature=\"{feature}\"");
+        }
+        println!("cargo::rustc-cfg=ngx_os=\"{}\"", self.os);
+    }
+}
+
+/// Sizes and offsets of nginx's structures, as the C compiler has them.
+struct Layout {
+    /// A structure, and one of its fields or, for its size, none.
+    places: Vec<(&'static str, Option<&'static str>)>,
+}
+
+impl Layout {
+    fn new(nginx: &Nginx) -> Self {
+        let mut places = Vec::new();
+        for &(structure, fields) in STRUCTURES {
+            places.push((structure, None));
+            places.extend(fields.iter().map(|&field| (structure, Some(field))));
+        }
+        if nginx.number >= HEADERS_ARE_LINKED {
+            places.push(("ngx_table_elt_t", Some("next")));
+        }
+        Self { places }
+    }
+
+    /// Has the C compiler write the numbers into an object file, and reads them there: nothing is run, so that this
+    /// also holds for another machine's compiler.
+    fn measure(&self, nginx: &Nginx) -> Result<Vec<u32>, Box<dyn Error>> {
+        let source = out_dir()?.join("layout.c");
+        fs::write(&source, self.c_source())?;
+        println!("cargo::rerun-if-changed={}", nginx.build_dir.join("ngx_auto_config.h").display());
+
+        let mut compiler = cc::Build::new();
+        compiler
+            .cargo_metadata(false)
+            .warnings(false)
+            .debug(false)
+            // glibc's headers warn where nginx's flags ask for _FORTIFY_SOURCE without optimisation.
+            .opt_level(1)
+            // An object of link-time optimisation holds no data yet.
+            .flag_if_supported("-fno-lto")
+            .includes(&nginx.includes)
+            .file(&source);
+        for define in &nginx.defines {
+            compiler.flag(define);
+        }
+        let objects = compiler
+            .try_compile_intermediates()
+            .map_err(|error| format!("the headers of {} do not compile, or lack what the module uses: {error}; install a C compiler, or {ANOTHER_TREE}", nginx.name))?;
+
+        let object = objects.first().ok_or("the C compiler left no object file")?;
+        read_numbers(object, self.places.len())
+            .ok_or_else(|| format!("the C compiler left no layout in {}", object.display()).into())
+    }
+
+    fn c_source(&self) -> String {
+        let mut c = String::from(
+            "#include <ngx_config.h>\n#include <ngx_core.h>\n#include <ngx_http.h>\n#include <stddef.h>\n\n\
+             #define N(v)  (unsigned char) (v), (unsigned char) ((v) >> 8), (unsigned char) ((v) >> 16)\n\n\
+             const unsigned char ngx_http_cors_layout[] = {\n",
+        );
+        let frame: String = FRAME.iter().map(|byte| format!("{byte},")).collect();
+        let _ = writeln!(c, "    {frame}");
+        for (structure, field) in &self.places {
+            let _ = match field {
+                Some(field) => writeln!(c, "    N(offsetof({structure}, {field})),"),
+                None => writeln!(c, "    N(sizeof({structure})),"),
+            };
+        }
+        let _ = writeln!(c, "    {frame}\n}};");
+        c
+    }
+
+    fn assertions(&self, nginx: &Nginx, numbers: &[u32]) -> String {
+        let mut rust = String::new();
+        for ((structure, field), number) in self.places.iter().zip(numbers) {
+            let (measured, what) = match field {
+                // `type` is a keyword of Rust's, and bindgen renames the field.
+                Some("type") => (format!("offset_of!({structure}, type_)"), format!("{structure}.type")),
+                Some(field) => (format!("offset_of!({structure}, {field})"), format!("{structure}.{field}")),
+                None => (format!("size_of::<{structure}>()"), format!("the size of {structure}")),
+            };
+            let _ = writeln!(
+                rust,
+                "const _: () = assert!({measured} == {number}, \"the C compiler and the bindings of {} disagree on \
+                 {what}: rebuild with the libclang and the C compiler of one system (LIBCLANG_PATH, CC)\");",
+                nginx.name
+            );
+        }
+        rust
+    }
+}
+
+/// The numbers between the two frames, three bytes each with the lowest first, whatever the target's byte order is.
+fn read_numbers(object: &Path, count: usize) -> Option<Vec<u32>> {
+    let bytes = fs::read(object).ok()?;
+    let start = bytes.windows(FRAME.len()).position(|window| window == FRAME)? + FRAME.len();
+    let end = start + count * 3;
+    if !bytes.get(end..)?.starts_with(FRAME) {
+        return None;
+    }
+    Some(
+        bytes[start..end]
+            .chunks_exact(3)
+            .map(|number| u32::from_le_bytes([number[0], number[1], number[2], 0]))
+            .collect(),
+    )
+}
+
+/// A value that the build script of `nginx-sys` left for its dependents.
+fn dep(key: &str) -> Result<String, String> {
+    let variable = format!("DEP_NGINX_{key}");
+    env::var(&variable).map_err(|_| format!("{variable} is not set: nginx-sys must be a direct dependency"))
+}
+
+fn out_dir() -> Result<PathBuf, env::VarError> {
+    env::var("OUT_DIR").map(PathBuf::from)
+}
