@@ -1,8 +1,8 @@
-//! Which requests `cors_enforce` rejects: the rules of Go's `net/http.CrossOriginProtection`, with one difference.
-//!
-//! A GET or HEAD that carries an `Origin` is not exempt here, because a WebSocket handshake is one.
+//! What a decision looks at of a request, and which requests `cors_enforce` rejects: the rules of Go's
+//! `net/http.CrossOriginProtection`, with one difference. A GET or HEAD that carries an `Origin` is not exempt here, because
+//! a WebSocket handshake is one.
 
-use crate::origin;
+use crate::{origin, preflight};
 
 /// The value or values of a request header field that must come once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +40,10 @@ impl<'a> Field<'a> {
 }
 
 /// What a method is exempt from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MethodKind {
     /// GET and HEAD: exempt without an `Origin`.
+    #[default]
     Read,
     /// OPTIONS: exempt; what it may ask for, the preflight decides.
     Options,
@@ -50,20 +51,33 @@ pub enum MethodKind {
     Other,
 }
 
-/// What enforcement looks at, apart from the list of allowed origins.
-#[derive(Clone, Copy, Debug)]
+/// What a decision looks at.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
     /// What the method is exempt from.
     pub method: MethodKind,
     /// `Origin`
     pub origin: Field<'a>,
+    /// `Access-Control-Request-Method`
+    pub request_method: Field<'a>,
     /// `Sec-Fetch-Site`; the first, where there are more.
     pub sec_fetch_site: Option<&'a [u8]>,
     /// `Host` or `:authority`, as sent.
     pub host: Option<&'a [u8]>,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// The method that a preflight asks for; `None` where the request is no preflight, which takes `OPTIONS`, one `Origin`
+    /// and one method (Fetch, section "CORS-preflight request").
+    #[inline]
+    pub fn preflight_method(&self) -> Option<&'a [u8]> {
+        if self.method != MethodKind::Options {
+            return None;
+        }
+        self.origin.one()?;
+        preflight::requested_method(self.request_method.one()?)
+    }
+
     /// Whether the request comes from a page of its own origin, or from the user: `Sec-Fetch-Site` says so, or, where a
     /// browser sends none, the origin's host and port are those of `Host`.
     pub fn is_same_origin(&self) -> bool {
@@ -118,6 +132,7 @@ mod tests {
             let request = Request {
                 method,
                 origin,
+                request_method: Absent,
                 sec_fetch_site: Some(site.as_bytes()).filter(|site| !site.is_empty()),
                 host: Some(b"example.com"),
             };

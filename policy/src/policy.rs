@@ -1,0 +1,250 @@
+//! What one request gets under one policy (Fetch, sections "CORS protocol" and "CORS-preflight fetch").
+//!
+//! The one entry for the web server: it hands in the request's fields as they came and gets a [`Decision`] that borrows
+//! from them. Nothing here allocates.
+
+use std::sync::Arc;
+
+use crate::origins::Evaluated;
+use crate::preflight::{self, Answer};
+use crate::request::Request;
+use crate::{Methods, Origins, RequestHeaders};
+
+/// What a location allows.
+#[derive(Clone)]
+pub struct Policy {
+    /// The origins that are allowed.
+    pub origins: Arc<Origins>,
+    /// The methods that a preflight may ask for.
+    pub methods: Arc<Methods>,
+    /// The request headers that a preflight may ask for.
+    pub headers: Arc<RequestHeaders>,
+    /// Whether responses to requests with credentials may be read.
+    pub credentials: bool,
+    /// Whether cross-origin requests are rejected unless their origin is allowed.
+    pub enforce: bool,
+}
+
+/// What `Access-Control-Allow-Origin` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant<'a> {
+    /// `*`
+    Any,
+    /// The request's origin.
+    Origin(&'a [u8]),
+    /// Nothing: the field is left out.
+    None,
+}
+
+impl<'a> Grant<'a> {
+    /// The value of `Access-Control-Allow-Origin`.
+    pub fn value(self) -> Option<&'a [u8]> {
+        match self {
+            Grant::Any => Some(b"*"),
+            Grant::Origin(origin) => Some(origin),
+            Grant::None => None,
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It has no `Origin`.
+    NoOrigin,
+    /// Its origin is allowed.
+    Allowed,
+    /// Its origin is not allowed.
+    Denied,
+    /// Its origin is not listed but the request's own; only [`Decision::refine`] tells this from [`Status::Denied`].
+    SameOrigin,
+    /// Enforcement stops it.
+    Rejected,
+    /// A preflight whose origin, method and headers are allowed.
+    Preflight,
+    /// A preflight whose origin is not allowed.
+    PreflightOriginDenied,
+    /// A preflight for a method that is not on the list.
+    PreflightMethodDenied,
+    /// A preflight for a header that is not on the list.
+    PreflightHeaderDenied,
+}
+
+impl Status {
+    /// Whether the request is a preflight.
+    pub fn is_preflight(self) -> bool {
+        matches!(
+            self,
+            Status::Preflight
+                | Status::PreflightOriginDenied
+                | Status::PreflightMethodDenied
+                | Status::PreflightHeaderDenied
+        )
+    }
+
+    /// As administrators read it; empty where there is nothing to say.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::NoOrigin => "",
+            Status::Allowed => "ALLOWED",
+            Status::Denied => "DENIED",
+            Status::SameOrigin => "SAME_ORIGIN",
+            Status::Rejected => "REJECTED",
+            Status::Preflight => "PREFLIGHT",
+            Status::PreflightOriginDenied => "PREFLIGHT_ORIGIN_DENIED",
+            Status::PreflightMethodDenied => "PREFLIGHT_METHOD_DENIED",
+            Status::PreflightHeaderDenied => "PREFLIGHT_HEADER_DENIED",
+        }
+    }
+}
+
+/// What a request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision<'a> {
+    /// What became of the request.
+    pub status: Status,
+    /// What `Access-Control-Allow-Origin` says.
+    pub grant: Grant<'a>,
+    /// The method or the header that a preflight asks for in vain; empty otherwise.
+    pub missing: &'a [u8],
+}
+
+impl Decision<'_> {
+    /// Tells a request of the server's own origin from a denied one, which makes no difference to the answer.
+    pub fn refine(&mut self, request: &Request<'_>) {
+        if self.status == Status::Denied && request.is_same_origin() {
+            self.status = Status::SameOrigin;
+        }
+    }
+}
+
+impl Policy {
+    /// What `Access-Control-Allow-Origin` says. `by_value` looks the origin up in values that are only known at run time
+    /// (see [`crate::origins::evaluated`]) and is asked only where the configured origins do not allow it.
+    #[inline]
+    pub fn grant<'a>(&self, request: &Request<'a>, by_value: impl FnOnce() -> Evaluated) -> Grant<'a> {
+        if self.origins.is_any() {
+            return Grant::Any;
+        }
+        let origin = request.origin.one();
+        if let Some(origin) = origin {
+            if self.origins.allows(origin) {
+                return Grant::Origin(origin);
+            }
+        }
+        match (by_value(), origin) {
+            (Evaluated::Any, _) => Grant::Any,
+            (Evaluated::Allowed, Some(origin)) => Grant::Origin(origin),
+            _ => Grant::None,
+        }
+    }
+
+    /// What becomes of `request`; `lines` are its `Access-Control-Request-Headers` field lines, read only for a preflight.
+    #[inline]
+    pub fn decide<'a, L: Iterator<Item = &'a [u8]>>(
+        &self,
+        request: &Request<'a>,
+        lines: impl FnOnce() -> L,
+        by_value: impl FnOnce() -> Evaluated,
+    ) -> Decision<'a> {
+        let grant = self.grant(request, by_value);
+        let granted = grant != Grant::None;
+        let mut missing: &[u8] = b"";
+        let status = if let Some(method) = request.preflight_method() {
+            if granted {
+                match preflight::check(&self.methods, &self.headers, self.credentials, method, lines()) {
+                    Answer::Covered => Status::Preflight,
+                    Answer::MethodMissing(name) => {
+                        missing = name;
+                        Status::PreflightMethodDenied
+                    }
+                    Answer::HeaderMissing(name) => {
+                        missing = name;
+                        Status::PreflightHeaderDenied
+                    }
+                }
+            } else {
+                Status::PreflightOriginDenied
+            }
+        } else if self.enforce && !request.passes(|| granted) {
+            Status::Rejected
+        } else if request.origin.is_absent() {
+            Status::NoOrigin
+        } else if granted {
+            Status::Allowed
+        } else {
+            Status::Denied
+        };
+        Decision { status, grant, missing }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Field, MethodKind};
+    use crate::OriginsBuilder;
+
+    fn policy(origins: &[&str], enforce: bool) -> Policy {
+        let mut builder = OriginsBuilder::default();
+        for value in origins {
+            builder.add(value.as_bytes(), ()).unwrap();
+        }
+        Policy {
+            origins: Arc::new(builder.build().ok().unwrap().0),
+            methods: Arc::new(Methods::safelisted()),
+            headers: Arc::default(),
+            credentials: false,
+            enforce,
+        }
+    }
+
+    fn decide<'a>(policy: &Policy, request: &Request<'a>) -> Decision<'a> {
+        let mut decision = policy.decide(request, || [&b"x-own"[..]].into_iter(), || Evaluated::Denied);
+        decision.refine(request);
+        decision
+    }
+
+    #[test]
+    fn statuses() {
+        let (get, options) = (MethodKind::Read, MethodKind::Options);
+        let a = Field::One(b"https://a.example");
+        let b = Field::One(b"https://b.example");
+        let host = Field::One(b"https://host.example");
+        let none = Field::Absent;
+        let (put, post) = (Field::One(b"PUT"), Field::One(b"POST"));
+        let rows = [
+            (get, none, none, "", ""),
+            (get, a, none, "ALLOWED", "ALLOWED"),
+            (get, b, none, "DENIED", "REJECTED"),
+            (get, host, none, "SAME_ORIGIN", "SAME_ORIGIN"),
+            (get, Field::Many, none, "DENIED", "REJECTED"),
+            (get, Field::One(b""), none, "DENIED", "REJECTED"),
+            (options, a, none, "ALLOWED", "ALLOWED"),
+            (options, b, none, "DENIED", "DENIED"),
+            (options, a, Field::Many, "ALLOWED", "ALLOWED"),
+            (options, Field::Many, post, "DENIED", "DENIED"),
+            (options, none, post, "", ""),
+            (options, b, post, "PREFLIGHT_ORIGIN_DENIED", "PREFLIGHT_ORIGIN_DENIED"),
+            (options, a, put, "PREFLIGHT_METHOD_DENIED", "PREFLIGHT_METHOD_DENIED"),
+            (options, a, post, "PREFLIGHT_HEADER_DENIED", "PREFLIGHT_HEADER_DENIED"),
+        ];
+        for (method, origin, request_method, plain, enforced) in rows {
+            let request = Request { method, origin, request_method, sec_fetch_site: None, host: Some(b"host.example") };
+            for (enforce, expected) in [(false, plain), (true, enforced)] {
+                let status = decide(&policy(&["https://a.example"], enforce), &request).status;
+                assert_eq!(status.as_str(), expected, "{request:?} {enforce}");
+            }
+        }
+    }
+
+    #[test]
+    fn any_covers_whatever_origin_says() {
+        let policy = policy(&["*"], true);
+        for origin in [Field::Absent, Field::Many, Field::One(b"x y"), Field::One(b"null")] {
+            let request = Request { origin, ..Request::default() };
+            assert_eq!(decide(&policy, &request).grant, Grant::Any);
+            assert_ne!(decide(&policy, &request).status, Status::Rejected);
+        }
+    }
+}

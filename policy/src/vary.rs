@@ -1,0 +1,41 @@
+//! `Vary`: what a response has to name so that caches keep its variants apart (RFC 9110, section 12.5.5; Fetch, section
+//! "CORS protocol and HTTP caches").
+
+use crate::list::elements;
+
+/// What the answer to a simple request depends on.
+pub const SIMPLE: &str = "Origin";
+/// What the answer to a preflight depends on.
+pub const PREFLIGHT: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
+
+/// Those names of `wanted` that the `Vary` field lines of a response do not hold; none where a line holds `*`.
+pub fn missing<'a>(
+    lines: impl Iterator<Item = &'a [u8]> + Clone,
+    wanted: &'static str,
+) -> impl Iterator<Item = &'static [u8]> {
+    let any = lines.clone().flat_map(elements).any(|name| name == b"*");
+    elements(wanted.as_bytes())
+        .filter(move |name| !any && !lines.clone().flat_map(elements).any(|other| other.eq_ignore_ascii_case(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing() {
+        let rows: [(&[&str], &str, &[&str]); 7] = [
+            (&[], SIMPLE, &["Origin"]),
+            (&["Accept-Encoding"], SIMPLE, &["Origin"]),
+            (&["Accept-Encoding, origin"], SIMPLE, &[]),
+            (&["Accept", "Cookie,ORIGIN"], SIMPLE, &[]),
+            (&["Accept", " * "], SIMPLE, &[]),
+            (&["X-Origin"], SIMPLE, &["Origin"]),
+            (&["origin"], PREFLIGHT, &["Access-Control-Request-Method", "Access-Control-Request-Headers"]),
+        ];
+        for (lines, wanted, expected) in rows {
+            let missing: Vec<_> = missing(lines.iter().map(|line| line.as_bytes()), wanted).collect();
+            assert_eq!(missing, expected.iter().map(|name| name.as_bytes()).collect::<Vec<_>>(), "{lines:?}");
+        }
+    }
+}
