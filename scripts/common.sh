@@ -1,0 +1,95 @@
+# What the scripts share: messages, packages, and where an nginx and its source are.
+#
+# shellcheck shell=bash
+# shellcheck disable=SC2034  # the variables are for those who source this
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$ROOT/build
+
+# nginx is in sbin, which is not on the path of an ordinary user; a fresh rustup is not on that of the running shell.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:${HOME:-/nonexistent}/.cargo/bin
+
+SET_A_TREE="set NGINX_SOURCE_DIR and NGINX_BUILD_DIR to a configured source tree"
+
+say() {
+    printf '%s\n' "$*" >&2
+}
+
+die() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# The comment at the top of a script, up to its first other line, is its help.
+usage() {
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+}
+
+have() {
+    command -v "$1" >/dev/null
+}
+
+is_debian() {
+    have apt-get && have dpkg-query
+}
+
+# need PACKAGE...: installs those Debian packages that are missing. Elsewhere it does nothing, and the checks for what
+# they hold say what to install.
+need() {
+    local package missing=() as_root=()
+    is_debian || return 0
+    for package; do
+        [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    if ((EUID != 0)); then
+        have sudo || die "not installed: ${missing[*]}; as root: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "Installing ${missing[*]}"
+    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+        apt-get install -qq -y --no-install-recommends "${missing[@]}")
+    # A fresh machine has no package lists, an old one has lists of versions that are gone.
+    "${install[@]}" >/dev/null 2>&1 </dev/null && return 0
+    "${as_root[@]}" apt-get update -qq >&2 </dev/null || true
+    "${install[@]}" >&2 </dev/null || die "could not install ${missing[*]}: see apt-get's message above"
+}
+
+# What bindgen and the C checks need, whichever nginx it is for.
+need_compilers() {
+    need gcc libc6-dev make pkg-config libclang-dev libpcre2-dev zlib1g-dev libssl-dev
+    have cargo || die "cargo is missing: install Rust 1.85 or newer with rustup"
+    have cc || die "a C compiler is missing: install gcc"
+    have make || die "make is missing: install make"
+    has_libclang || die "libclang is missing: install libclang-dev, or set LIBCLANG_PATH to the directory of libclang.so"
+}
+
+# The places where clang-sys, which bindgen loads libclang with, looks.
+has_libclang() {
+    local place found
+    if [[ -n ${LIBCLANG_PATH:-} ]]; then
+        found=$(compgen -G "$LIBCLANG_PATH/libclang*.so*" || true)
+        [[ -n $found || -f $LIBCLANG_PATH ]]
+        return
+    fi
+    if have llvm-config; then
+        found=$(compgen -G "$(llvm-config --libdir)/libclang*.so*" || true)
+        [[ -z $found ]] || return 0
+    fi
+    for place in '/usr/lib/llvm*/lib' '/usr/lib/*-linux-gnu' /usr/lib64 /usr/lib64/llvm /usr/lib /usr/local/lib \
+        '/usr/local/llvm*/lib'; do
+        found=$(compgen -G "$place/libclang*.so*" || true)
+        [[ -z $found ]] || return 0
+    done
+    return 1
+}
+
+# binary_version NGINX: 1.22.1
+binary_version() {
+    "$1" -v 2>&1 | sed -n 's|^nginx version: nginx/\([0-9.]*\).*|\1|p'
+}
+
+# source_version SOURCE_DIR: 1.22.1
+source_version() {
+    sed -n 's/^#define NGINX_VERSION  *"\([0-9.]*\)".*/\1/p' "$1/src/core/nginx.h"
+}
