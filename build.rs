@@ -130,6 +130,9 @@ const FRAME: &[u8] = b"<ngx-http-cors-layout>";
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
+    for variable in ["CC", "CFLAGS"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
     match fit() {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
