@@ -76,26 +76,30 @@ sub DESTROY {
 	$self->stop();
 	_end_process($_, 'TERM') for @{$self->{daemons}};
 
-	my $test = Test::More->builder;
-
-	# A sub with a name that uses the variable keeps the object for too long.
+	# A sub with a name that uses the variable keeps the object for too long:
+	# what counts the tests is gone by then.
 	if (${^GLOBAL_PHASE} eq 'DESTRUCT') {
 		print STDERR "# pass the Test::Nginx object to subs as an argument\n";
 
-	} elsif ($test->expected_tests) {
-		my $log = $self->read_file('error.log');
-
-		$test->todo_start('alerts') if $self->{todo_alerts};
-		$test->is_eq(_lines_with('\[alert\]', $log), '', 'no alerts');
-		$test->todo_end() if $self->{todo_alerts};
-
-		$test->is_eq(_lines_with('Sanitizer', $log), '',
-			'no sanitizer errors');
+	} elsif (Test::More->builder->expected_tests) {
+		$self->_check_log(Test::More->builder);
 	}
 
 	print $self->read_file('error.log') if $ENV{TEST_NGINX_CATLOG};
 	remove_tree($self->{dir}, { safe => 0, error => \my $ignored })
 		unless $ENV{TEST_NGINX_LEAVE};
+}
+
+sub _check_log {
+	my ($self, $test) = @_;
+
+	my $log = $self->read_file('error.log');
+
+	$test->todo_start('alerts') if $self->{todo_alerts};
+	$test->is_eq(_lines_with('\[alert\]', $log), '', 'no alerts');
+	$test->todo_end() if $self->{todo_alerts};
+
+	$test->is_eq(_lines_with('Sanitizer', $log), '', 'no sanitizer errors');
 }
 
 sub plan {
