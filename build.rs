@@ -281,8 +281,9 @@ impl Layout {
         c
     }
 
+    /// One constant with all of them: the compiler stops at the first that does not hold, and says only that.
     fn assertions(&self, nginx: &Nginx, numbers: &[u32]) -> String {
-        let mut rust = String::new();
+        let mut rust = String::from("const _: () = {\n");
         for ((structure, field), number) in self.places.iter().zip(numbers) {
             let (measured, what) = match field {
                 // `type` is a keyword of Rust's, and bindgen renames the field.
@@ -292,11 +293,12 @@ impl Layout {
             };
             let _ = writeln!(
                 rust,
-                "const _: () = assert!({measured} == {number}, \"the C compiler and the bindings of {} disagree on \
-                 {what}: rebuild with the libclang and the C compiler of one system (LIBCLANG_PATH, CC)\");",
+                "    assert!({measured} == {number}, \"the C compiler and the bindings of {} disagree on {what}: rebuild \
+                 with the libclang and the C compiler of one system (LIBCLANG_PATH, CC)\");",
                 nginx.name
             );
         }
+        rust.push_str("};\n");
         rust
     }
 }
