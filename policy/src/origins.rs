@@ -82,6 +82,14 @@ enum ConcernKind {
 }
 
 impl<P> Concern<P> {
+    /// The directive that holds the value.
+    pub fn directive(&self) -> &'static str {
+        match self.kind {
+            ConcernKind::AnyExpression => "cors_allow_origin_regex",
+            _ => "cors_allow_origin",
+        }
+    }
+
     /// What is wrong with the value, if anything.
     pub fn problem(&self, credentials: bool) -> Option<Problem> {
         let reason = match (self.kind, credentials) {
@@ -101,11 +109,12 @@ pub struct OriginsBuilder<P> {
     origins: Origins,
     sources: Vec<(P, String)>,
     concerns: Vec<Concern<P>>,
+    variables: bool,
 }
 
 impl<P> Default for OriginsBuilder<P> {
     fn default() -> Self {
-        OriginsBuilder { origins: Origins::default(), sources: Vec::new(), concerns: Vec::new() }
+        OriginsBuilder { origins: Origins::default(), sources: Vec::new(), concerns: Vec::new(), variables: false }
     }
 }
 
@@ -155,8 +164,17 @@ impl<P: Clone> OriginsBuilder<P> {
         self.alone().map(|()| checked.doubts)
     }
 
+    /// Takes note of a value that is only known at run time; see [`evaluated`].
+    pub fn add_variable(&mut self) -> Result<(), Problem> {
+        self.variables = true;
+        self.alone()
+    }
+
     fn alone(&self) -> Result<(), Problem> {
-        let others = !self.origins.exact.is_empty() || !self.origins.patterns.is_empty() || !self.sources.is_empty();
+        let others = !self.origins.exact.is_empty()
+            || !self.origins.patterns.is_empty()
+            || !self.sources.is_empty()
+            || self.variables;
         if self.origins.any && others {
             return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }

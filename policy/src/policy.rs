@@ -47,27 +47,47 @@ impl<'a> Grant<'a> {
     }
 }
 
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+macro_rules! statuses {
+    ($( $(#[doc = $doc:literal])+ $name:ident => $text:literal, )+) => {
+        /// What became of a request.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Status { $( $(#[doc = $doc])+ $name, )+ }
+
+        impl Status {
+            /// As administrators read it; empty where there is nothing to say.
+            pub fn as_str(self) -> &'static str {
+                match self { $( Status::$name => $text, )+ }
+            }
+
+            /// The same where nothing came of it: with `_DRY_RUN` at its end.
+            pub fn as_dry_run_str(self) -> &'static str {
+                match self { $( Status::$name => if $text.is_empty() { "" } else { concat!($text, "_DRY_RUN") }, )+ }
+            }
+        }
+    };
+}
+
+statuses! {
     /// It has no `Origin`.
-    NoOrigin,
+    NoOrigin => "",
     /// Its origin is allowed.
-    Allowed,
+    Allowed => "ALLOWED",
     /// Its origin is not allowed.
-    Denied,
+    Denied => "DENIED",
     /// Its origin is not listed but the request's own; only [`Decision::refine`] tells this from [`Status::Denied`].
-    SameOrigin,
+    SameOrigin => "SAME_ORIGIN",
     /// Enforcement stops it.
-    Rejected,
+    Rejected => "REJECTED",
     /// A preflight whose origin, method and headers are allowed.
-    Preflight,
+    Preflight => "PREFLIGHT",
     /// A preflight whose origin is not allowed.
-    PreflightOriginDenied,
+    PreflightOriginDenied => "PREFLIGHT_ORIGIN_DENIED",
     /// A preflight for a method that is not on the list.
-    PreflightMethodDenied,
+    PreflightMethodDenied => "PREFLIGHT_METHOD_DENIED",
     /// A preflight for a header that is not on the list.
-    PreflightHeaderDenied,
+    PreflightHeaderDenied => "PREFLIGHT_HEADER_DENIED",
+    /// The server was told to leave the request alone.
+    Bypass => "BYPASS",
 }
 
 impl Status {
@@ -80,21 +100,6 @@ impl Status {
                 | Status::PreflightMethodDenied
                 | Status::PreflightHeaderDenied
         )
-    }
-
-    /// As administrators read it; empty where there is nothing to say.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Status::NoOrigin => "",
-            Status::Allowed => "ALLOWED",
-            Status::Denied => "DENIED",
-            Status::SameOrigin => "SAME_ORIGIN",
-            Status::Rejected => "REJECTED",
-            Status::Preflight => "PREFLIGHT",
-            Status::PreflightOriginDenied => "PREFLIGHT_ORIGIN_DENIED",
-            Status::PreflightMethodDenied => "PREFLIGHT_METHOD_DENIED",
-            Status::PreflightHeaderDenied => "PREFLIGHT_HEADER_DENIED",
-        }
     }
 }
 

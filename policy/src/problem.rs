@@ -14,7 +14,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(value: &[u8], reason: Reason) -> Self {
+    /// A mistake in `value`.
+    pub fn new(value: &[u8], reason: Reason) -> Self {
         Problem { value: String::from_utf8_lossy(value).into_owned(), reason, suggestion: None }
     }
 
@@ -189,6 +190,19 @@ reasons! {
     warning ForbiddenResponseHeader => "has no effect: no script can read this header",
     /// `Access-Control-*`
     warning CorsHeader => "has no effect: it is a header of the CORS protocol itself",
+
+    /// Not `on` or `off`.
+    error NotFlag => "is neither \"on\" nor \"off\"",
+    /// Not an nginx time in seconds.
+    error NotTime => "is no time; write seconds, or a time such as 10m or 1h",
+    /// Not a status that a preflight may be answered with.
+    error NotPreflightStatus => "is no status for a preflight; write 200 or 204",
+    /// Not a status that a request may be rejected with.
+    error NotRejectStatus => "is no status for a refusal; write one from 400 to 599",
+    /// Not a level of the log.
+    error NotLogLevel => "is no level for denials; write info, notice, warn or error",
+    /// A directive that stands twice in one block.
+    error DuplicateDirective => "is duplicate; it may stand once in a block",
 
     /// A max-age above a day.
     warning LongMaxAge => "is longer than browsers keep a preflight's answer; Firefox keeps it for 86400 seconds, Chromium for 7200",

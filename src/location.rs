@@ -1,0 +1,276 @@
+//! What a level of the configuration (`http`, `server`, `location`) sets, what it inherits, and the policy that comes of it.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use cors_policy::origins::Concern;
+use cors_policy::{ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
+use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_log_t, ngx_uint_t, NGX_LOG_INFO};
+
+use crate::messages::{Messages, Place};
+use crate::policy::{Header, Policy};
+
+/// The module's configuration of the whole `http` block.
+pub struct MainConf {
+    /// The index of the variable in whose value a request keeps its policy.
+    pub slot: usize,
+    /// What has been said so far.
+    pub messages: Messages,
+    /// Whether some location has a policy.
+    pub in_use: bool,
+    /// Levels that set something, until it is known which of it has an effect.
+    levels: Vec<Arc<Level>>,
+}
+
+impl MainConf {
+    /// Before anything is read.
+    pub fn new() -> MainConf {
+        MainConf { slot: 0, messages: Messages::default(), in_use: false, levels: Vec::new() }
+    }
+
+    /// Warns of directives that no request will ever ask for.
+    pub fn warn_of_what_has_no_effect(&mut self, log: *mut ngx_log_t) {
+        for level in std::mem::take(&mut self.levels) {
+            for (directive, place) in level.places.iter().filter(|_| !level.used.get()) {
+                // These two say that nothing is to be done, and so need no origin.
+                if !matches!(*directive, "cors" | "cors_enforce") {
+                    self.messages.say(log, None, &Problem::new(directive.as_bytes(), Reason::NoEffect), place);
+                }
+            }
+        }
+    }
+}
+
+/// The module's configuration of one level.
+pub struct LocationConf {
+    policy: Option<Arc<Policy>>,
+    /// `cors off`, which ends a policy that a redirected request brings along.
+    pub off: bool,
+    /// [`MainConf::slot`]
+    pub slot: usize,
+    /// What the level sets, until it is merged.
+    own: Option<Box<Own>>,
+    level: Option<Arc<Level>>,
+}
+
+impl LocationConf {
+    /// A level that sets nothing yet.
+    pub fn new(slot: usize) -> LocationConf {
+        LocationConf { policy: None, off: false, slot, own: None, level: None }
+    }
+
+    /// The policy that is active here.
+    #[inline]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref()
+    }
+
+    /// What the level sets.
+    pub fn own(&mut self) -> &mut Own {
+        self.own.get_or_insert_default()
+    }
+
+    /// Takes over what the level does not set itself, and makes its policy. The level above is finished first.
+    pub fn finish(&mut self, above: Option<&LocationConf>, main: &mut MainConf, log: *mut ngx_log_t) {
+        if self.level.is_some() {
+            return;
+        }
+        let parent = above.and_then(|above| above.level.as_ref());
+        let level = match (self.own.take(), parent) {
+            (None, Some(parent)) => parent.clone(),
+            (own, parent) => {
+                let level = Arc::new(Level::new(*own.unwrap_or_default(), parent, main, log));
+                main.levels.push(level.clone());
+                level
+            }
+        };
+        self.policy = level.policy.clone();
+        self.off = level.settings.cors == Some(false);
+        main.in_use |= self.policy.is_some();
+        self.level = Some(level);
+    }
+}
+
+/// What the directives of one level say.
+#[derive(Default)]
+pub struct Own {
+    /// Each directive with its place.
+    pub places: Vec<(&'static str, Place)>,
+    /// Whether there is an origin rule.
+    pub has_origins: bool,
+    /// Exact origins, patterns and expressions.
+    pub origins: OriginsBuilder<Place>,
+    /// Values of `cors_allow_origin` with variables.
+    pub variables: Vec<ngx_http_complex_value_t>,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+/// Origin rules: `cors_allow_origin` and `cors_allow_origin_regex`, which inherit as one.
+pub struct Rules {
+    origins: Arc<Origins>,
+    variables: Arc<[ngx_http_complex_value_t]>,
+    concerns: Vec<Concern<Place>>,
+}
+
+macro_rules! settings {
+    ($( $(#[doc = $doc:literal])+ $name:ident: $type:ty, )+) => {
+        /// One field for each thing that is inherited on its own; `None` where it is not set.
+        #[derive(Default)]
+        pub struct Settings { $( $(#[doc = $doc])+ pub $name: Option<$type>, )+ }
+
+        impl Settings {
+            fn inherit(&mut self, parent: &Settings) {
+                $( if self.$name.is_none() { self.$name = parent.$name.clone(); } )+
+            }
+        }
+    };
+}
+
+settings! {
+    /// `cors`
+    cors: bool,
+    /// The origin rules.
+    rules: Arc<Rules>,
+    /// `cors_allow_methods`
+    methods: Arc<Methods>,
+    /// `cors_allow_headers`
+    headers: Arc<RequestHeaders>,
+    /// `cors_expose_headers`
+    exposed: Arc<ExposedHeaders>,
+    /// Where `cors_expose_headers` stands.
+    exposed_place: Place,
+    /// `cors_allow_credentials`
+    credentials: bool,
+    /// `cors_max_age`, in seconds
+    max_age: u64,
+    /// `cors_allow_private_network`
+    private_network: bool,
+    /// `cors_preflight`
+    preflight: bool,
+    /// `cors_preflight_status`
+    preflight_status: u16,
+    /// `cors_override`
+    overrides: bool,
+    /// `cors_bypass`: what `ngx_http_test_predicates` takes
+    bypass: NonNull<ngx_array_t>,
+    /// `cors_enforce`
+    enforce: bool,
+    /// `cors_reject_status`
+    reject_status: u16,
+    /// `cors_dry_run`
+    dry_run: bool,
+    /// `cors_log_level`
+    log_level: ngx_uint_t,
+}
+
+impl Settings {
+    /// The policy, where one is active.
+    fn policy(&self) -> Option<Policy> {
+        let enforce = self.enforce.unwrap_or(false);
+        if self.cors == Some(false) || (self.rules.is_none() && !enforce) {
+            return None;
+        }
+        let (origins, variables) = match &self.rules {
+            Some(rules) => (rules.origins.clone(), rules.variables.clone()),
+            None => (Arc::default(), [].into()),
+        };
+        let credentials = self.credentials.unwrap_or(false);
+        let methods = self.methods.clone().unwrap_or_else(|| Arc::new(Methods::safelisted()));
+        let headers = self.headers.clone().unwrap_or_default();
+        let echo_method = credentials && methods.is_any();
+        let echo_headers = credentials && headers.is_any();
+        let with_credentials = credentials.then(|| Header::new("Access-Control-Allow-Credentials", "true"));
+        let exposed = || self.exposed.as_ref().map(|list| Header::new("Access-Control-Expose-Headers", list.value()));
+        let preflight = [
+            credentials.then(|| Header::new("Access-Control-Allow-Credentials", "true")),
+            (!echo_method).then(|| Header::new("Access-Control-Allow-Methods", methods.value())),
+            (!echo_headers && !headers.is_empty())
+                .then(|| Header::new("Access-Control-Allow-Headers", headers.value())),
+            exposed(),
+            self.max_age.map(|seconds| Header::new("Access-Control-Max-Age", seconds.to_string())),
+        ];
+        Some(Policy {
+            engine: cors_policy::Policy { origins, methods, headers, credentials, enforce },
+            variables,
+            simple: [with_credentials, exposed()].into_iter().flatten().collect(),
+            preflight: preflight.into_iter().flatten().collect(),
+            echo_method,
+            echo_headers,
+            private_network: self.private_network.unwrap_or(false),
+            answers_preflights: self.preflight.unwrap_or(true),
+            preflight_status: self.preflight_status.unwrap_or(204),
+            reject_status: self.reject_status.unwrap_or(403),
+            overrides: self.overrides.unwrap_or(true),
+            dry_run: self.dry_run.unwrap_or(false),
+            log_level: self.log_level.unwrap_or(NGX_LOG_INFO as ngx_uint_t),
+            bypass: self.bypass,
+        })
+    }
+
+    /// What is only right or wrong together: looked at on the level that sets one of the parts.
+    fn check_together(&self, messages: &mut Messages, log: *mut ngx_log_t) {
+        let credentials = self.credentials.unwrap_or(false);
+        for concern in self.rules.iter().flat_map(|rules| &rules.concerns) {
+            if let Some(problem) = concern.problem(credentials) {
+                messages.say(log, Some(concern.directive()), &problem, &concern.place);
+            }
+        }
+        if let (true, Some(exposed), Some(place)) = (credentials, &self.exposed, &self.exposed_place) {
+            if exposed.is_any() {
+                let problem = Problem::new(b"*", Reason::ExposeAnyWithCredentials);
+                messages.say(log, Some("cors_expose_headers"), &problem, place);
+            }
+        }
+    }
+}
+
+/// A level whose settings are complete.
+struct Level {
+    settings: Settings,
+    policy: Option<Arc<Policy>>,
+    parent: Option<Arc<Level>>,
+    places: Vec<(&'static str, Place)>,
+    /// Whether it has origin rules, or a level below it has.
+    used: Cell<bool>,
+}
+
+impl Level {
+    fn new(own: Own, parent: Option<&Arc<Level>>, main: &mut MainConf, log: *mut ngx_log_t) -> Level {
+        let mut settings = own.settings;
+        if own.has_origins {
+            match own.origins.build() {
+                Ok((origins, concerns)) => {
+                    let (origins, variables) = (Arc::new(origins), own.variables.into());
+                    settings.rules = Some(Arc::new(Rules { origins, variables, concerns }));
+                }
+                Err((place, problem)) => {
+                    main.messages.say(log, Some("cors_allow_origin_regex"), &problem, &place);
+                }
+            }
+        }
+        let sets_together = settings.rules.is_some() || settings.credentials.is_some() || settings.exposed.is_some();
+        if let Some(parent) = parent {
+            settings.inherit(&parent.settings);
+        }
+        if sets_together {
+            settings.check_together(&mut main.messages, log);
+        }
+        let policy = settings.policy().map(Arc::new);
+        let level = Level { settings, policy, parent: parent.cloned(), places: own.places, used: Cell::new(false) };
+        if level.settings.rules.is_some() || level.settings.enforce == Some(true) {
+            level.mark_used();
+        }
+        level
+    }
+
+    fn mark_used(&self) {
+        self.used.set(true);
+        let mut parent = &self.parent;
+        while let Some(level) = parent {
+            level.used.set(true);
+            parent = &level.parent;
+        }
+    }
+}

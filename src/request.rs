@@ -1,0 +1,425 @@
+//! What the module reads from a request and writes to its response: small wrappers around nginx's structures, so that the
+//! rest reads as safe Rust.
+
+use std::ptr::{self, NonNull};
+use std::slice;
+
+use cors_policy::request::{MethodKind, Request as Asked};
+use cors_policy::Decision;
+use ngx::core::Status;
+use ngx::ffi::{
+    ngx_array_t, ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_discard_request_body, ngx_http_request_t,
+    ngx_http_send_header, ngx_http_test_predicates, ngx_http_variable_value_t, ngx_int_t, ngx_list_part_t,
+    ngx_list_push, ngx_list_t, ngx_log_t, ngx_palloc, ngx_pnalloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
+    NGX_DECLINED, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_NO_CONTENT, NGX_HTTP_OPTIONS, NGX_OK,
+};
+use ngx::http::HttpModuleLocationConf;
+
+use crate::location::LocationConf;
+use crate::policy::Policy;
+use crate::Module;
+
+/// nginx's pool had no memory left.
+#[derive(Clone, Copy, Debug)]
+pub struct OutOfMemory;
+
+/// A request; nginx hands it to one entry point at a time.
+#[repr(transparent)]
+pub struct Request(ngx_http_request_t);
+
+impl Request {
+    /// # Safety
+    /// `r` is the request that nginx has called an entry point with, and the reference does not outlive the call.
+    #[inline]
+    pub unsafe fn from_ptr<'r>(r: *mut ngx_http_request_t) -> &'r mut Request {
+        // SAFETY: the caller's promise; the wrapper is transparent.
+        unsafe { &mut *r.cast() }
+    }
+
+    fn as_ptr(&self) -> *mut ngx_http_request_t {
+        ptr::from_ref(&self.0).cast_mut()
+    }
+
+    /// The request that the client sent, where this is a subrequest of it.
+    pub fn main<'r>(&mut self) -> &'r mut Request {
+        // SAFETY: the main request outlives its subrequests.
+        unsafe { Request::from_ptr(self.0.main) }
+    }
+
+    /// Whether this is the request that the client sent, and no subrequest.
+    #[inline]
+    pub fn is_main(&self) -> bool {
+        ptr::eq(&self.0, self.0.main)
+    }
+
+    /// Where messages about this request go; nginx adds client, server and request line.
+    pub fn log(&self) -> *mut ngx_log_t {
+        // SAFETY: a request has a connection for as long as it lives.
+        unsafe { (*self.0.connection).log }
+    }
+
+    /// Whether a message of `level` would be written.
+    #[inline]
+    pub fn logs(&self, level: ngx_uint_t) -> bool {
+        // SAFETY: a connection has a log.
+        level <= unsafe { (*self.log()).log_level }
+    }
+
+    /// The configuration of the location that the request is in, or of the server where it is in none yet.
+    #[inline]
+    pub fn location(&self) -> Option<&'static LocationConf> {
+        Module::location_conf(&self.0)
+    }
+
+    /// The policy that is in force: that of the location which the request reached first, or of one that it was
+    /// redirected to and that has its own; before it has reached any, that of the server.
+    #[inline]
+    pub fn policy(&self, location: &'static LocationConf) -> Option<&'static Policy> {
+        match self.slot(location).data.cast::<Policy>() {
+            data if data.is_null() => location.policy(),
+            // SAFETY: `keep_policy` alone writes the field, and a policy lives as long as its cycle.
+            data => unsafe { data.as_ref() },
+        }
+    }
+
+    /// Keeps the policy of `location` beyond internal redirects, which clear the contexts of modules but not variables.
+    #[inline]
+    pub fn keep_policy(&mut self, location: &LocationConf, policy: Option<&'static Policy>) {
+        let data = policy.map_or(ptr::null(), ptr::from_ref);
+        self.slot_mut(location).data = data.cast::<u8>().cast_mut();
+    }
+
+    /// Whether the phase handler has kept a policy.
+    pub fn has_kept_policy(&self, location: &LocationConf) -> bool {
+        !self.slot(location).data.is_null()
+    }
+
+    /// Says whether the request's denial was logged before, and that it is now.
+    pub fn logged_before(&mut self, location: &LocationConf) -> bool {
+        let slot = self.slot_mut(location);
+        let before = slot.len() != 0;
+        slot.set_len(1);
+        before
+    }
+
+    /// The value of the module's own variable, which has a name that no configuration can write.
+    #[inline]
+    fn slot(&self, location: &LocationConf) -> &ngx_http_variable_value_t {
+        // SAFETY: a request has a value for each indexed variable, and the index is this module's of the same cycle.
+        unsafe { &*self.0.variables.add(location.slot) }
+    }
+
+    #[inline]
+    fn slot_mut(&mut self, location: &LocationConf) -> &mut ngx_http_variable_value_t {
+        // SAFETY: as in `slot`.
+        unsafe { &mut *self.0.variables.add(location.slot) }
+    }
+
+    /// The decision that was taken in this location, if any.
+    #[inline]
+    pub fn decision<'r>(&self) -> Option<Decision<'r>> {
+        // SAFETY: only `keep_decision` writes this module's context.
+        unsafe { (*self.0.ctx.add(Module::index())).cast::<Decision>().as_ref().copied() }
+    }
+
+    /// Keeps a decision for the header filter and the variables.
+    pub fn keep_decision(&mut self, decision: Decision<'_>) -> Result<(), OutOfMemory> {
+        // SAFETY: the pool lives as long as the request, and so does what the decision borrows from.
+        let memory = unsafe { ngx_palloc(self.0.pool, size_of::<Decision>()) }.cast::<Decision>();
+        let memory = NonNull::new(memory).ok_or(OutOfMemory)?;
+        // SAFETY: the memory is fresh, aligned and large enough; `Decision` has no destructor.
+        unsafe {
+            memory.write(decision);
+            *self.0.ctx.add(Module::index()) = memory.as_ptr().cast();
+        }
+        Ok(())
+    }
+
+    /// The kind of the method.
+    #[inline]
+    pub fn method(&self) -> MethodKind {
+        match self.0.method as u32 {
+            NGX_HTTP_GET | NGX_HTTP_HEAD => MethodKind::Read,
+            NGX_HTTP_OPTIONS => MethodKind::Options,
+            _ => MethodKind::Other,
+        }
+    }
+
+    /// What a decision looks at. One pass over the request headers, by the hash that nginx has computed.
+    ///
+    /// Without `ALL` just what a simple request needs: the method and `Origin`.
+    #[inline]
+    pub fn asked<'r, const ALL: bool>(&self) -> Asked<'r> {
+        let mut asked = Asked { method: self.method(), ..Asked::default() };
+        for header in self.headers_in() {
+            if header.hash == ORIGIN.hash {
+                if ORIGIN.is(header) {
+                    asked.origin.add(value(header));
+                }
+            } else if ALL && header.hash == REQUEST_METHOD.hash {
+                if REQUEST_METHOD.is(header) {
+                    asked.request_method.add(value(header));
+                }
+            } else if ALL && header.hash == SEC_FETCH_SITE.hash && SEC_FETCH_SITE.is(header) {
+                asked.sec_fetch_site.get_or_insert(value(header));
+            }
+        }
+        if ALL {
+            asked.host = self.host();
+        }
+        asked
+    }
+
+    /// The values of all fields of one name.
+    pub fn values<'r>(&self, name: &'static Name) -> impl Iterator<Item = &'r [u8]> + Clone {
+        self.headers_in().filter(|header| name.is(header)).map(value)
+    }
+
+    #[inline]
+    fn headers_in<'r>(&self) -> impl Iterator<Item = &'r ngx_table_elt_t> + Clone {
+        // SAFETY: nginx has filled the list, and leaves it as it is for as long as the request lives.
+        unsafe { Elements::of(&self.0.headers_in.headers).map(|header| header.as_ref()) }
+    }
+
+    /// `Host` or `:authority` as sent; HTTP/3 has no `Host` field, only the parsed authority.
+    fn host<'r>(&self) -> Option<&'r [u8]> {
+        // SAFETY: a pointer to a request header is null or valid while the request is.
+        if let Some(host) = unsafe { self.0.headers_in.host.as_ref() } {
+            return Some(value(host));
+        }
+        if self.0.host_start.is_null() {
+            return None;
+        }
+        // SAFETY: both point into the same authority of the request.
+        unsafe {
+            let length = self.0.host_end.offset_from(self.0.host_start);
+            Some(slice::from_raw_parts(self.0.host_start, usize::try_from(length).unwrap_or(0)))
+        }
+    }
+
+    /// The value of an expression with variables; `None` where nginx could not evaluate it.
+    pub fn evaluate<'r>(&mut self, expression: &ngx_http_complex_value_t) -> Option<&'r [u8]> {
+        let mut result = ngx_str_t::empty();
+        let expression = ptr::from_ref(expression).cast_mut();
+        // SAFETY: nginx only reads the compiled expression; the result lives in the request's pool or longer.
+        unsafe {
+            (ngx_http_complex_value(self.as_ptr(), expression, &mut result) == NGX_OK as ngx_int_t)
+                .then(|| slice(&result))
+        }
+    }
+
+    /// Whether one of the values of a `cors_bypass` is neither empty nor `0`.
+    pub fn bypasses(&mut self, predicates: NonNull<ngx_array_t>) -> bool {
+        // SAFETY: the array is what `ngx_http_set_predicate_slot` made.
+        unsafe { ngx_http_test_predicates(self.as_ptr(), predicates.as_ptr()) == NGX_DECLINED as ngx_int_t }
+    }
+
+    /// The response headers that are to be sent; removed ones are left out.
+    #[inline]
+    pub fn headers_out(&mut self) -> impl Iterator<Item = &mut ngx_table_elt_t> {
+        // SAFETY: nobody else has the list while the header filter runs, and each element is handed out once.
+        let headers = unsafe { Elements::of(&self.0.headers_out.headers).map(|mut header| header.as_mut()) };
+        headers.filter(|header| header.hash != 0)
+    }
+
+    /// Adds a response header. `value` must live as long as the request.
+    #[inline]
+    pub fn push_header(&mut self, name: &'static str, value: &[u8]) -> Result<(), OutOfMemory> {
+        // SAFETY: the list is nginx's own.
+        let header = unsafe { ngx_list_push(&mut self.0.headers_out.headers) }.cast::<ngx_table_elt_t>();
+        if header.is_null() {
+            return Err(OutOfMemory);
+        }
+        // SAFETY: a pushed element is uninitialised memory of the right size; all zero is valid, and what `next`, where
+        // there is one, has to be.
+        let header = unsafe {
+            header.write_bytes(0, 1);
+            &mut *header
+        };
+        header.hash = 1;
+        header.key = string(name.as_bytes());
+        header.value = string(value);
+        Ok(())
+    }
+
+    /// Joins `parts` with commas in the request's pool.
+    pub fn join<'r, 'p>(&mut self, parts: impl Iterator<Item = &'p [u8]> + Clone) -> Result<&'r [u8], OutOfMemory> {
+        let length: usize = parts.clone().map(|part| part.len() + 2).sum();
+        // SAFETY: the pool lives as long as the request.
+        let memory = NonNull::new(unsafe { ngx_pnalloc(self.0.pool, length) }.cast::<u8>()).ok_or(OutOfMemory)?;
+        // SAFETY: fresh memory of that length; it is zeroed before it is looked at as bytes.
+        let joined: &'r mut [u8] = unsafe {
+            memory.write_bytes(0, length);
+            slice::from_raw_parts_mut(memory.as_ptr(), length)
+        };
+        let mut at = 0;
+        for part in parts {
+            for piece in [if at == 0 { &b""[..] } else { b", " }, part] {
+                joined[at..at + piece.len()].copy_from_slice(piece);
+                at += piece.len();
+            }
+        }
+        Ok(&joined[..at])
+    }
+
+    /// The status that the response has.
+    pub fn response_status(&self) -> ngx_uint_t {
+        self.0.headers_out.status
+    }
+
+    /// Makes the response one without a body.
+    pub fn make_empty(&mut self, status: u16) {
+        let no_content = u32::from(status) == NGX_HTTP_NO_CONTENT;
+        let out = &mut self.0.headers_out;
+        out.status = ngx_uint_t::from(status);
+        out.status_line = ngx_str_t::empty();
+        out.content_length_n = if no_content { -1 } else { 0 };
+        out.content_type = ngx_str_t::empty();
+        out.content_type_len = 0;
+        for pointer in
+            [&mut out.content_length, &mut out.location, &mut out.last_modified, &mut out.etag, &mut out.accept_ranges]
+        {
+            // SAFETY: nginx keeps null there, or a pointer into its list of response headers.
+            if let Some(header) = unsafe { pointer.as_mut() } {
+                header.hash = 0;
+            }
+            *pointer = ptr::null_mut();
+        }
+        out.last_modified_time = -1;
+        self.0.set_header_only(1);
+        self.0.set_disable_not_modified(1);
+    }
+
+    /// Answers with a header alone; the return value is what a phase handler returns.
+    pub fn answer(&mut self, status: u16) -> Status {
+        // SAFETY: nginx allows it for a request that has not been answered.
+        let discarded = unsafe { ngx_http_discard_request_body(self.as_ptr()) };
+        if discarded != NGX_OK as ngx_int_t {
+            return Status(discarded);
+        }
+        self.make_empty(status);
+        // SAFETY: the header has not been sent: no content handler has run.
+        Status(unsafe { ngx_http_send_header(self.as_ptr()) })
+    }
+}
+
+/// The name of a request header, with the hash that nginx computes for it.
+pub struct Name {
+    hash: ngx_uint_t,
+    lower: &'static [u8],
+}
+
+/// `Origin`
+pub static ORIGIN: Name = Name::new(b"origin");
+/// `Access-Control-Request-Method`
+pub static REQUEST_METHOD: Name = Name::new(b"access-control-request-method");
+/// `Access-Control-Request-Headers`
+pub static REQUEST_HEADERS: Name = Name::new(b"access-control-request-headers");
+/// `Access-Control-Request-Private-Network`
+pub static REQUEST_PRIVATE_NETWORK: Name = Name::new(b"access-control-request-private-network");
+/// `Sec-Fetch-Site`
+pub static SEC_FETCH_SITE: Name = Name::new(b"sec-fetch-site");
+
+impl Name {
+    const fn new(lower: &'static [u8]) -> Name {
+        let mut hash: ngx_uint_t = 0;
+        let mut at = 0;
+        while at < lower.len() {
+            // `ngx_hash`
+            hash = hash.wrapping_mul(31).wrapping_add(lower[at] as ngx_uint_t);
+            at += 1;
+        }
+        Name { hash, lower }
+    }
+
+    /// Whether `header` has this name.
+    #[inline]
+    fn is(&self, header: &ngx_table_elt_t) -> bool {
+        // SAFETY: nginx keeps the lower-case name, as long as the name, with every request header.
+        header.hash == self.hash
+            && header.key.len == self.lower.len()
+            && unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) } == self.lower
+    }
+}
+
+/// The elements of one of nginx's lists of headers.
+#[derive(Clone)]
+struct Elements {
+    at: *mut ngx_table_elt_t,
+    end: *mut ngx_table_elt_t,
+    next: *const ngx_list_part_t,
+}
+
+impl Elements {
+    /// # Safety
+    /// `list` is an initialised list of headers, to which nothing is added while the elements are looked at.
+    #[inline]
+    unsafe fn of(list: &ngx_list_t) -> Elements {
+        let mut elements = Elements { at: ptr::null_mut(), end: ptr::null_mut(), next: &list.part };
+        // SAFETY: the caller's promise.
+        unsafe { elements.enter_next_part() };
+        elements
+    }
+
+    /// # Safety
+    /// `next` is not null.
+    #[inline]
+    unsafe fn enter_next_part(&mut self) {
+        // SAFETY: the parts of a list are linked and end in null; each says how many elements it has.
+        unsafe {
+            let part = &*self.next;
+            self.at = part.elts.cast();
+            self.end = self.at.add(part.nelts);
+            self.next = part.next;
+        }
+    }
+}
+
+impl Iterator for Elements {
+    type Item = NonNull<ngx_table_elt_t>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.at == self.end {
+            if self.next.is_null() {
+                return None;
+            }
+            // SAFETY: just looked.
+            unsafe { self.enter_next_part() };
+        }
+        let header = NonNull::new(self.at);
+        // SAFETY: `at` is before `end`.
+        self.at = unsafe { self.at.add(1) };
+        header
+    }
+}
+
+/// The value of a header; it lives as long as the request that it came with.
+#[inline]
+pub fn value<'r>(header: &ngx_table_elt_t) -> &'r [u8] {
+    // SAFETY: nginx keeps headers in the request's memory.
+    unsafe { slice(&header.value) }
+}
+
+/// The name of a header.
+#[inline]
+pub fn name(header: &ngx_table_elt_t) -> &[u8] {
+    header.key.as_bytes()
+}
+
+/// # Safety
+/// The bytes live as long as `'r`.
+#[inline]
+pub unsafe fn slice<'r>(string: &ngx_str_t) -> &'r [u8] {
+    if string.len == 0 {
+        return b"";
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slice::from_raw_parts(string.data, string.len) }
+}
+
+/// Bytes as nginx has them; it does not write to the strings that this module hands it.
+#[inline]
+pub fn string(bytes: &[u8]) -> ngx_str_t {
+    ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
+}
