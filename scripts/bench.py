@@ -1,0 +1,432 @@
+"""What scripts/bench measures: see there.
+
+Instructions are counted by callgrind in one process (`master_process off`), for two numbers of requests on one
+connection; the difference falls to the requests alone, whatever starting took. The counts repeat to within a few
+instructions, on any machine, with the same binary.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+PORT = 18900
+
+# What Chrome sends with a fetch, but for Origin: nine fields with it.
+FIELDS = [
+    "Host: api.example.com",
+    "Connection: keep-alive",
+    'sec-ch-ua: "Chromium";v="140", "Not=A?Brand";v="24"',
+    "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "Accept: */*",
+    "Sec-Fetch-Site: cross-site",
+    "Referer: https://app.example.com/",
+    "Accept-Language: en-GB,en;q=0.9",
+]
+ALLOWED = "https://app.example.com"
+DENIED = "https://app.example.net"
+
+
+def request(origin=None, method="GET", extra=()):
+    fields = FIELDS + ([f"Origin: {origin}"] if origin else []) + list(extra)
+    return "\r\n".join([f"{method} / HTTP/1.1", *fields, "", ""]).encode()
+
+
+GET = request(ALLOWED)
+GET_DENIED = request(DENIED)
+GET_PLAIN = request()
+PREFLIGHT = request(
+    ALLOWED, "OPTIONS", ["Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: content-type"]
+)
+
+HELLO = 'return 200 "hello";'
+STATIC = f"""
+    add_header Access-Control-Allow-Origin {ALLOWED} always;
+    add_header Access-Control-Allow-Credentials true always;
+    add_header Access-Control-Expose-Headers ETag always;
+    add_header Vary Origin always;
+"""
+REST = "cors_allow_credentials on; cors_expose_headers ETag;"
+MAP_HEADERS = """
+    add_header Access-Control-Allow-Origin $allow_origin always;
+    add_header Access-Control-Allow-Credentials $allow_credentials always;
+    add_header Access-Control-Expose-Headers $expose_headers always;
+    add_header Vary Origin always;
+"""
+MAP_PREFLIGHT = (
+    MAP_HEADERS
+    + """
+    if ($request_method = OPTIONS) {
+        add_header Access-Control-Allow-Origin $allow_origin always;
+        add_header Access-Control-Allow-Credentials $allow_credentials always;
+        add_header Access-Control-Allow-Methods "GET, PUT" always;
+        add_header Access-Control-Allow-Headers "Content-Type" always;
+        add_header Access-Control-Max-Age 3600 always;
+        add_header Vary Origin always;
+        return 204;
+    }
+"""
+)
+
+
+def exact(n):
+    return [f"https://tenant-{i}.example.com" for i in range(1, n)] + [ALLOWED]
+
+
+def expressions(n):
+    return [rf"^https://pr-\d+\.t{i}\.example\.dev$" for i in range(1, n)] + [r"^https://app\.example\.com$"]
+
+
+def patterns(n):
+    return [f"https://*.t{i}.example.dev" for i in range(1, n)] + ["https://*.example.com"]
+
+
+def map_of(entries):
+    lines = "\n".join(f'"{entry}" $http_origin;' for entry in entries)
+    return f"""
+    map_hash_max_size 1048576;
+    map_hash_bucket_size 256;
+    map $http_origin $allow_origin {{ default ""; {lines} }}
+    map $allow_origin $allow_credentials {{ default true; "" ""; }}
+    map $allow_origin $expose_headers {{ default ETag; "" ""; }}
+    """
+
+
+def lines_of(directive, entries):
+    return "\n".join(f'{directive} "{entry}";' for entry in entries)
+
+
+class Case:
+    def __init__(self, group, name, location, sent, http="", target=None):
+        self.group, self.name, self.location, self.sent, self.http = group, name, location, sent, http
+        self.target = target
+
+
+def module_origins(n):
+    return lines_of("cors_allow_origin", exact(n)) + REST
+
+
+def cases(quick):
+    large = 2_000 if quick else 100_000
+    allowed = [
+        Case("allowed", "bare", HELLO, GET),
+        Case("allowed", "four static add_header lines", STATIC + HELLO, GET),
+        Case("allowed", "map, 1 exact origin", MAP_HEADERS + HELLO, GET, map_of(exact(1))),
+    ]
+    for n in (1, 1_000, large):
+        allowed.append(Case("allowed", f"module, {n:,} exact", module_origins(n) + HELLO, GET))
+    result = allowed
+    for n in (1, 1_000):
+        result.append(
+            Case("allowed", f"module, {n:,} patterns", lines_of("cors_allow_origin", patterns(n)) + REST + HELLO, GET)
+        )
+    for n in (1, 10, 100):
+        result.append(
+            Case("allowed", f"map, {n:,} expressions", MAP_HEADERS + HELLO, GET, map_of("~" + e for e in expressions(n)))
+        )
+    for n in (1, 10, 100) if quick else (1, 10, 100, 1_000):
+        values = lines_of("cors_allow_origin_regex", expressions(n))
+        result.append(Case("allowed", f"module, {n:,} expressions", values + REST + HELLO, GET))
+    result.append(Case("allowed", "module, *", "cors_allow_origin *;" + HELLO, GET))
+    for group, sent in (("denied", GET_DENIED), ("no Origin", GET_PLAIN)):
+        result += [
+            Case(group, "bare", HELLO, sent),
+            Case(group, "four static add_header lines", STATIC + HELLO, sent),
+            Case(group, "map, 1 exact origin", MAP_HEADERS + HELLO, sent, map_of(exact(1))),
+            Case(group, "module, 1 exact", module_origins(1) + HELLO, sent),
+        ]
+    result += [
+        Case("denied", f"module, {large:,} exact", module_origins(large) + HELLO, GET_DENIED),
+        Case("denied", "module, 1 expression", lines_of("cors_allow_origin_regex", expressions(1)) + REST + HELLO, GET_DENIED),
+        Case("no policy", "bare", HELLO, GET),
+        Case("no policy", "module, policy elsewhere", HELLO, GET, "server { listen 127.0.0.1:1; " + module_origins(1) + "}"),
+        Case("preflight", "bare return 204", "return 204;", PREFLIGHT),
+        Case("preflight", "map and if", MAP_PREFLIGHT + HELLO, PREFLIGHT, map_of(exact(1))),
+        Case(
+            "preflight",
+            "module",
+            module_origins(1) + "cors_allow_methods GET PUT; cors_allow_headers Content-Type; cors_max_age 1h;" + HELLO,
+            PREFLIGHT,
+        ),
+    ]
+    return result
+
+
+class Bench:
+    def __init__(self, nginx, module, quick):
+        self.nginx, self.module, self.quick = os.path.abspath(nginx), os.path.abspath(module), quick
+        self.dir = tempfile.mkdtemp(prefix="cors-bench-")
+        os.chmod(self.dir, 0o755)
+
+    def configure(self, case, single):
+        path = os.path.join(self.dir, "nginx.conf")
+        processes = "master_process off;" if single else "worker_processes 1;"
+        user = "user root;" if os.geteuid() == 0 else ""
+        with open(path, "w") as file:
+            file.write(f"""
+load_module {self.module};
+{user} daemon off; {processes} pid {self.dir}/nginx.pid; error_log {self.dir}/error.log error;
+events {{ }}
+http {{
+    access_log off; keepalive_requests 100000000;
+    client_body_temp_path {self.dir}/b; proxy_temp_path {self.dir}/p; fastcgi_temp_path {self.dir}/f;
+    uwsgi_temp_path {self.dir}/u; scgi_temp_path {self.dir}/s;
+    {case.http}
+    server {{ listen 127.0.0.1:{PORT}; location / {{ {case.location} }} }}
+}}
+""")
+        return path
+
+    def start(self, case, single, wrapper=(), env=None):
+        path = self.configure(case, single)
+        process = subprocess.Popen(
+            [*wrapper, self.nginx, "-p", self.dir, "-c", path, "-e", os.path.join(self.dir, "error.log")],
+            stderr=subprocess.PIPE,
+            env=env,
+        )
+        for _ in range(1200):
+            if process.poll() is not None:
+                sys.exit(f"nginx did not start: {process.stderr.read().decode()}{self.errors()}")
+            try:
+                return process, socket.create_connection(("127.0.0.1", PORT), 60)
+            except ConnectionRefusedError:
+                time.sleep(0.1)
+        sys.exit("nginx did not listen within two minutes")
+
+    def errors(self):
+        try:
+            with open(os.path.join(self.dir, "error.log")) as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    @staticmethod
+    def exchange(connection, sent, count):
+        """Sends `sent` so often, one after the other, and returns the last response."""
+        for _ in range(count):
+            connection.sendall(sent)
+            got = b""
+            while b"\r\n\r\n" not in got:
+                got += connection.recv(65536)
+            head, body = got.split(b"\r\n\r\n", 1)
+            length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+            while len(body) < (int(length[1]) if length else 0):
+                body += connection.recv(65536)
+        return head.decode()
+
+    def stop(self, process, connection):
+        connection.close()
+        process.terminate()
+        process.wait(120)
+
+    def count(self, case, requests):
+        out = os.path.join(self.dir, "callgrind.out")
+        wrapper = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
+        process, connection = self.start(case, True, wrapper)
+        head = self.exchange(connection, case.sent, requests)
+        self.stop(process, connection)
+        with open(out) as file:
+            total = int(re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M)[1])
+        return total, head
+
+    def instructions(self, case):
+        few, many = (20, 60) if self.quick else (200, 1200)
+        low, _ = self.count(case, few)
+        high, head = self.count(case, many)
+        return (high - low) / (many - few), head
+
+    def instruction_rows(self):
+        rows = []
+        bare = {}
+        for case in cases(self.quick):
+            value, head = self.instructions(case)
+            if case.name.startswith("bare"):
+                bare[case.group] = value
+            fields = sum(1 for line in head.split("\r\n") if re.match(r"(?i)access-control-|vary:", line))
+            rows.append(dict(group=case.group, name=case.name, total=round(value), over=round(value - bare[case.group]), fields=fields))
+            print(f"  {case.group:10} {case.name:32} {value:10.0f} {value - bare[case.group]:+8.0f}  {fields} fields", file=sys.stderr)
+        return rows
+
+    def breakdown(self):
+        """The instructions of one allowed request, function by function: those of the module and what it calls."""
+        case = Case("allowed", "module", module_origins(1) + HELLO, GET)
+        out = os.path.join(self.dir, "callgrind.out")
+        self.count(case, 60 if self.quick else 2200)
+        text = subprocess.run(
+            ["callgrind_annotate", "--threshold=100", out], capture_output=True, text=True, check=True
+        ).stdout
+        requests = 60 if self.quick else 2200
+        rows = []
+        for line in text.splitlines():
+            match = re.match(r"\s*([\d,]+) .*?(\S*cors\S*|ngx_list_push|ngx_http_header_filter|ngx_http_core_rewrite_phase)", line)
+            if match:
+                count = int(match[1].replace(",", "")) / requests
+                if count >= 1:
+                    rows.append((count, line.strip()[-110:]))
+        return rows
+
+    def throughput(self):
+        duration, pairs = ("1s", 1) if self.quick else ("4s", 9)
+        rivals = {
+            "bare": Case("", "", HELLO, GET),
+            "four static add_header lines": Case("", "", STATIC + HELLO, GET),
+            "map, 1 exact origin": Case("", "", MAP_HEADERS + HELLO, GET, map_of(exact(1))),
+        }
+        module = Case("", "", module_origins(1) + HELLO, GET)
+        rows = []
+        for name, rival in rivals.items():
+            ratios, theirs, ours = [], [], []
+            for _ in range(pairs):
+                theirs.append(self.wrk(rival, duration))
+                ours.append(self.wrk(module, duration))
+                ratios.append(ours[-1] / theirs[-1])
+            rows.append(
+                dict(rival=name, theirs=statistics.median(theirs), module=statistics.median(ours), ratio=statistics.median(ratios))
+            )
+        return rows
+
+    def wrk(self, case, duration):
+        process, connection = self.start(case, False)
+        fields = [part for field in FIELDS[1:] + [f"Origin: {ALLOWED}"] for part in ("-H", field)]
+        result = subprocess.run(
+            ["wrk", "-t1", "-c16", f"-d{duration}", *fields, f"http://127.0.0.1:{PORT}/"],
+            capture_output=True, text=True, check=True,
+        )
+        self.stop(process, connection)
+        return float(re.search(r"Requests/sec:\s+([\d.]+)", result.stdout)[1])
+
+    def loading(self):
+        large = 2_000 if self.quick else 100_000
+        many = 50 if self.quick else 1_000
+        rows = []
+        for name, case in {
+            "nothing": Case("", "", HELLO, GET),
+            f"map, {large:,} exact": Case("", "", MAP_HEADERS + HELLO, GET, map_of(exact(large))),
+            f"module, {large:,} exact": Case("", "", module_origins(large) + HELLO, GET),
+            f"map, {many:,} expressions": Case("", "", MAP_HEADERS + HELLO, GET, map_of("~" + e for e in expressions(many))),
+            f"module, {many:,} expressions": Case("", "", lines_of("cors_allow_origin_regex", expressions(many)) + REST + HELLO, GET),
+        }.items():
+            path = self.configure(case, True)
+            seconds, memory = [], []
+            for _ in range(1 if self.quick else 5):
+                started = time.monotonic()
+                process = subprocess.Popen(
+                    [self.nginx, "-t", "-q", "-p", self.dir, "-c", path, "-e", os.path.join(self.dir, "error.log")]
+                )
+                _, status, usage = os.wait4(process.pid, 0)
+                seconds.append(time.monotonic() - started)
+                memory.append(usage.ru_maxrss / 1024)
+                if status:
+                    sys.exit(f"{name}: nginx -t failed: {self.errors()}")
+            process, connection = self.start(case, True)
+            with open(f"/proc/{process.pid}/status") as file:
+                resident = int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024
+            self.stop(process, connection)
+            rows.append(dict(name=name, seconds=statistics.median(seconds), peak=max(memory), resident=resident))
+        return rows
+
+    def allocations(self):
+        """Calls of malloc and its like for each request, counted as instructions are."""
+        rows = []
+        sent = {"allowed": GET, "denied": GET_DENIED, "no Origin": GET_PLAIN, "preflight": PREFLIGHT}
+        location = module_origins(1) + "cors_allow_methods GET PUT; cors_allow_headers Content-Type;" + HELLO
+        for name, data in sent.items():
+            few, many = (10, 30) if self.quick else (100, 600)
+            counts = []
+            for requests in (few, many):
+                log = os.path.join(self.dir, "memcheck.log")
+                wrapper = ["valgrind", "--tool=memcheck", "--leak-check=no", f"--log-file={log}"]
+                process, connection = self.start(Case("", "", location, data), True, wrapper)
+                self.exchange(connection, data, requests)
+                self.stop(process, connection)
+                with open(log) as file:
+                    counts.append(int(re.search(r"total heap usage: ([\d,]+) allocs", file.read())[1].replace(",", "")))
+            bare = []
+            for requests in (few, many):
+                log = os.path.join(self.dir, "memcheck.log")
+                wrapper = ["valgrind", "--tool=memcheck", "--leak-check=no", f"--log-file={log}"]
+                process, connection = self.start(Case("", "", HELLO, data), True, wrapper)
+                self.exchange(connection, data, requests)
+                self.stop(process, connection)
+                with open(log) as file:
+                    bare.append(int(re.search(r"total heap usage: ([\d,]+) allocs", file.read())[1].replace(",", "")))
+            rows.append(dict(name=name, bare=(bare[1] - bare[0]) / (many - few), module=(counts[1] - counts[0]) / (many - few)))
+        return rows
+
+
+def targets(rows):
+    """Each target of the project beside what was measured: name, measured, bound."""
+    over = {(row["group"], row["name"]): row["over"] for row in rows}
+    total = {(row["group"], row["name"]): row["total"] for row in rows}
+    static = over["allowed", "four static add_header lines"]
+    found = {row["name"]: row["over"] for row in rows if row["group"] == "allowed"}
+    one = found["module, 1 exact"]
+    most = max(value for name, value in found.items() if re.match(r"module, [\d,]+ exact", name))
+    expressions_most = max(value for name, value in found.items() if re.match(r"module, [\d,]+ expressions", name))
+    return [
+        ("allowed exact origin / four add_header lines", one / static, 0.9),
+        ("denied / four add_header lines", over["denied", "module, 1 exact"] / static, 0.5),
+        ("no Origin / four add_header lines", over["no Origin", "module, 1 exact"] / static, 0.3),
+        ("a location without a policy, over bare", over["no policy", "module, policy elsewhere"], 30),
+        ("most exact origins / 1", most / one, 1.05),
+        ("1 expression / map with 1 expression", found["module, 1 expressions"] / found["map, 1 expressions"], 0.25),
+        ("most expressions / 1", expressions_most / found["module, 1 expressions"], 1.1),
+        ("preflight / bare return 204, whole requests", total["preflight", "module"] / total["preflight", "bare return 204"], 1.04),
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("nginx")
+    parser.add_argument("module")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json")
+    parser.add_argument("--only", choices=["instructions", "breakdown", "throughput", "loading", "allocations"])
+    args = parser.parse_args()
+    bench = Bench(args.nginx, args.module, args.quick)
+    wanted = lambda part: args.only in (None, part)
+    figures = {}
+    try:
+        if wanted("instructions"):
+            rows = figures["instructions"] = bench.instruction_rows()
+            print("\nInstructions per request\n")
+            print("| request | what answers | instructions | over bare | CORS fields |\n| --- | --- | ---: | ---: | ---: |")
+            for row in rows:
+                print(f"| {row['group']} | {row['name']} | {row['total']:,} | {row['over']:+,} | {row['fields']} |")
+            print("\n| target | measured | bound | |\n| --- | ---: | ---: | --- |")
+            for name, measured, bound in targets(rows):
+                print(f"| {name} | {measured:.3g} | {bound} | {'met' if measured <= bound else 'missed'} |")
+        if wanted("breakdown"):
+            print("\nWhere the instructions of an allowed request go\n")
+            for count, line in bench.breakdown():
+                print(f"{count:8.1f}  {line}")
+        if wanted("throughput"):
+            rows = figures["throughput"] = bench.throughput()
+            print("\nThroughput with wrk, medians of pairs\n\n| rival | its requests/s | the module's | ratio |\n| --- | ---: | ---: | ---: |")
+            for row in rows:
+                print(f"| {row['rival']} | {row['theirs']:,.0f} | {row['module']:,.0f} | {row['ratio']:.3f} |")
+        if wanted("loading"):
+            rows = figures["loading"] = bench.loading()
+            print("\nLoading a configuration\n\n| what | nginx -t, seconds | peak MiB | resident MiB |\n| --- | ---: | ---: | ---: |")
+            for row in rows:
+                print(f"| {row['name']} | {row['seconds']:.3f} | {row['peak']:.1f} | {row['resident']:.1f} |")
+        if wanted("allocations"):
+            rows = figures["allocations"] = bench.allocations()
+            print("\nHeap allocations per request\n\n| request | bare | module |\n| --- | ---: | ---: |")
+            for row in rows:
+                print(f"| {row['name']} | {row['bare']:.2f} | {row['module']:.2f} |")
+    finally:
+        shutil.rmtree(bench.dir, ignore_errors=True)
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(figures, file, indent=1)
+
+
+main()
