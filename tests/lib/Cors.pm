@@ -10,7 +10,7 @@ use parent qw/ Exporter /;
 
 use IO::Socket::INET;
 use Test::More ();
-use Test::Nginx;
+use Test::Nginx qw/ :DEFAULT http_content /;
 
 our @EXPORT = qw/ request get preflight cors header content allowed VARY
 	PREFLIGHT_VARY is_allowed is_denied serve /;
@@ -75,11 +75,11 @@ sub header {
 	return join ' | ', _head($response) =~ /^\Q$name\E:[ \t]*([^\x0d\n]*)/gim;
 }
 
-# What follows the head.
+# The body, empty where there is none.
 sub content {
 	my ($response) = @_;
 
-	return (split /\x0d?\n\x0d?\n/, $response // '', 2)[1] // '';
+	return http_content($response) // '';
 }
 
 # What a simple request from an allowed origin gets when nothing else is set.
