@@ -12,13 +12,13 @@ use ngx::ngx_log_error;
 /// would keep the library in memory after nginx has closed it.
 static PLACE: Mutex<String> = Mutex::new(String::new());
 
-/// Runs `entry`; where that panics, logs it to `log` and returns `fallback` instead.
+/// Runs `entry`; where that panics, logs it to what `log` says and returns `fallback` instead.
 #[inline(always)]
-pub fn guard<T>(log: *mut ngx_log_t, fallback: T, entry: impl FnOnce() -> T) -> T {
+pub fn guard<T>(log: impl FnOnce() -> *mut ngx_log_t, fallback: T, entry: impl FnOnce() -> T) -> T {
     match panic::catch_unwind(AssertUnwindSafe(entry)) {
         Ok(value) => value,
         Err(payload) => {
-            report(log, payload);
+            report(log(), payload);
             fallback
         }
     }

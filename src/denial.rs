@@ -23,7 +23,7 @@ pub fn log(r: &mut Request, location: &LocationConf, policy: &Policy, asked: &As
 
 #[cold]
 fn write(r: &mut Request, location: &LocationConf, policy: &Policy, asked: &Asked<'_>, mut decision: Decision<'_>) {
-    decision.refine(&r.asked::<true>());
+    decision.refine(&r.asked());
     let line = Line { origin: asked.origin, site: asked.sec_fetch_site.unwrap_or_default(), decision };
     if line.is_empty() || r.logged_before(location) {
         return;

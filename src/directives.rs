@@ -134,15 +134,20 @@ unsafe fn read(cf: *mut ngx_conf_t, conf: *mut c_void, name: &'static str, set: 
     // SAFETY: the caller's promise; nginx reads one directive at a time.
     let (cf, conf) = unsafe { (&mut *cf, &mut *conf.cast::<LocationConf>()) };
     let Some(main) = Module::main_conf_mut(cf) else { return NGX_CONF_ERROR };
-    guard(cf.log, NGX_CONF_ERROR, || {
-        let place = Place::of(cf);
-        let own = conf.own();
-        own.places.push((name, place.clone()));
-        // SAFETY: nginx has put the directive's name and its arguments there, and keeps them while it is read.
-        let args: &[ngx_str_t] = unsafe { (*cf.args).as_slice() };
-        set(&mut Directive { values: args.get(1..).unwrap_or_default(), cf, name, place, own, main });
-        ptr::null_mut()
-    })
+    let log = cf.log;
+    guard(
+        || log,
+        NGX_CONF_ERROR,
+        || {
+            let place = Place::of(cf);
+            let own = conf.own();
+            own.places.push((name, place.clone()));
+            // SAFETY: nginx has put the directive's name and its arguments there, and keeps them while it is read.
+            let args: &[ngx_str_t] = unsafe { (*cf.args).as_slice() };
+            set(&mut Directive { values: args.get(1..).unwrap_or_default(), cf, name, place, own, main });
+            ptr::null_mut()
+        },
+    )
 }
 
 fn cors(d: &mut Directive<'_>) {

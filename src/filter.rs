@@ -2,67 +2,147 @@
 //!
 //! It runs behind `add_header` and the upstream's headers, so that it sees, and replaces, what they have set.
 
-use std::sync::atomic::{AtomicPtr, Ordering};
-
-use cors_policy::list::{elements, is_token, trim};
-use cors_policy::request::MethodKind;
-use cors_policy::{preflight, vary, Decision, Grant, Status};
+use cors_policy::list::{elements, is_token};
+use cors_policy::origins::Evaluated;
+use cors_policy::request::{Field, MethodKind};
+use cors_policy::{preflight, Decision, Grant, Status};
 use ngx::core::Status as Code;
-use ngx::ffi::{
-    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_header_filter, ngx_int_t, ngx_table_elt_t,
-};
+use ngx::ffi::{ngx_http_request_t, ngx_http_top_header_filter, ngx_int_t, ngx_str_t};
 
 use crate::barrier::guard;
 use crate::denial;
 use crate::location::LocationConf;
+use crate::next::Next;
 use crate::policy::Policy;
 use crate::request::{self, OutOfMemory, Request, REQUEST_HEADERS, REQUEST_METHOD, REQUEST_PRIVATE_NETWORK};
 
-/// The next header filter; set when the configuration is read, before there are requests.
-static NEXT: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+/// The header filter behind this one.
+static NEXT: Next = Next::new(broken_chain);
+
+unsafe extern "C" fn broken_chain(_: *mut ngx_http_request_t) -> ngx_int_t {
+    Code::NGX_ERROR.0
+}
 
 /// Puts the filter in front of those that are there.
 pub fn install() {
-    // SAFETY: nginx reads a configuration in one thread; the two types are pointers to the same kind of function.
+    // SAFETY: nginx reads a configuration in one thread.
     unsafe {
-        let next = ngx_http_top_header_filter.map_or(std::ptr::null_mut(), |next| next as *mut ());
-        NEXT.store(next, Ordering::Relaxed);
+        NEXT.set(ngx_http_top_header_filter);
         ngx_http_top_header_filter = Some(handler);
     }
 }
 
-#[inline(always)]
-fn next(r: *mut ngx_http_request_t) -> ngx_int_t {
-    // SAFETY: what `install` has stored.
-    let next: ngx_http_output_header_filter_pt = unsafe { std::mem::transmute(NEXT.load(Ordering::Relaxed)) };
-    match next {
-        // SAFETY: nginx's own chain of filters.
-        Some(next) => unsafe { next(r) },
-        None => Code::NGX_ERROR.0,
+/// nginx's entry.
+unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx calls it with a request.
+    let r = unsafe { Request::from_ptr(request) };
+    let location = r.location();
+    match r.policy(location) {
+        Some(policy) if r.is_main() => with_policy(request, location, policy),
+        _ => NEXT.call(request),
     }
 }
 
-/// nginx's entry.
-///
-/// # Safety
-/// nginx calls it with a request.
-unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
-    // SAFETY: the caller's promise.
+// The functions below go from the common to the rare, each a jump into the next: what most requests need runs without a
+// stack frame, and what few need is paid by few. They are C's because a Rust function that might unwind cannot be jumped to.
+
+/// Where there is no `Origin`, and no header yet that would have to be looked at, `Vary` is all there is to add.
+#[inline(never)]
+extern "C" fn with_policy(
+    request: *mut ngx_http_request_t,
+    location: &'static LocationConf,
+    policy: &'static Policy,
+) -> ngx_int_t {
+    // SAFETY: nginx has called the entry with it.
     let r = unsafe { Request::from_ptr(request) };
-    let Some(location) = r.location() else { return next(request) };
-    let Some(policy) = r.policy(location) else { return next(request) };
-    if !r.is_main() {
-        return next(request);
+    if !policy.plain || r.method() == MethodKind::Options {
+        return with_care(request, location, policy);
     }
-    match guard(r.log(), None, || Some(respond(r, location, policy))) {
+    let origin = if policy.engine.origins.is_any() { Field::Absent } else { r.origin() };
+    match origin {
+        Field::Absent => match policy.denied.only_header() {
+            Some(header) if !policy.engine.origins.is_any() && r.push_first_header(header) => NEXT.call(request),
+            _ => plainly(request, location, policy, ngx_str_t::empty()),
+        },
+        Field::One(origin) => plainly(request, location, policy, request::string(origin)),
+        Field::Many => with_care(request, location, policy),
+    }
+}
+
+/// Where `origin`, if there is one, decides alone.
+#[inline(never)]
+extern "C" fn plainly(
+    request: *mut ngx_http_request_t,
+    location: &'static LocationConf,
+    policy: &'static Policy,
+    origin: ngx_str_t,
+) -> ngx_int_t {
+    // SAFETY: nginx has called the entry with it, and keeps the origin as long as the request.
+    let (r, value) = unsafe { (Request::from_ptr(request), request::slice(&origin)) };
+    let field = if origin.data.is_null() { Field::Absent } else { Field::One(value) };
+    let log = r.log();
+    let written = guard(
+        || log,
+        None,
+        || {
+            let grant = policy.engine.grant(field, || Evaluated::Denied);
+            let has_vary = remove(r);
+            if grant != Grant::None {
+                return Some(policy.allowed.write(r, grant, has_vary));
+            }
+            if field != Field::Absent && r.logs(policy.log_level) {
+                log_denied(r, location, policy);
+            }
+            Some(policy.denied.write(r, grant, has_vary))
+        },
+    );
+    go_on(request, written)
+}
+
+/// The rest.
+#[inline(never)]
+extern "C" fn with_care(
+    request: *mut ngx_http_request_t,
+    location: &'static LocationConf,
+    policy: &'static Policy,
+) -> ngx_int_t {
+    // SAFETY: nginx has called the entry with it.
+    let r = unsafe { Request::from_ptr(request) };
+    let log = r.log();
+    let written = guard(|| log, None, || Some(respond(r, location, policy)));
+    go_on(request, written)
+}
+
+/// Calls the next filter; where this one has panicked, without a CORS header.
+#[inline(always)]
+fn go_on(request: *mut ngx_http_request_t, written: Option<Result<(), OutOfMemory>>) -> ngx_int_t {
+    match written {
         Some(Ok(())) => {}
         Some(Err(OutOfMemory)) => return Code::NGX_ERROR.0,
-        None => _ = guard(r.log(), false, || remove(r)),
+        None => fail_closed(request),
     }
-    next(request)
+    NEXT.call(request)
+}
+
+#[cold]
+extern "C" fn fail_closed(request: *mut ngx_http_request_t) {
+    // SAFETY: nginx has called the entry with it.
+    let r = unsafe { Request::from_ptr(request) };
+    let log = r.log();
+    guard(|| log, false, || remove(r));
+}
+
+#[cold]
+fn log_denied(r: &mut Request, location: &'static LocationConf, policy: &'static Policy) {
+    let asked = r.asked();
+    let decision = policy.decide(r, &asked);
+    denial::log(r, location, policy, &asked, decision);
 }
 
 fn respond(r: &mut Request, location: &'static LocationConf, policy: &'static Policy) -> Result<(), OutOfMemory> {
+    if !policy.active {
+        return Ok(());
+    }
     let decision = match r.decision() {
         Some(decision) => decision,
         None if policy.bypasses(r) => return Ok(()),
@@ -71,7 +151,7 @@ fn respond(r: &mut Request, location: &'static LocationConf, policy: &'static Po
     if policy.dry_run || (decision.status.is_preflight() && !policy.answers_preflights) {
         return Ok(());
     }
-    if !policy.overrides && r.headers_out().any(|header| has_name(header, b"access-control-allow-origin")) {
+    if !policy.overrides && r.headers_out().any(|header| request::has_name(header, b"access-control-allow-origin")) {
         return Ok(());
     }
     write(r, policy, decision)
@@ -79,8 +159,7 @@ fn respond(r: &mut Request, location: &'static LocationConf, policy: &'static Po
 
 /// Decides where the phase handler has not.
 fn decide<'r>(r: &mut Request, location: &'static LocationConf, policy: &'static Policy) -> Decision<'r> {
-    let all = r.method() == MethodKind::Options || policy.engine.enforce;
-    let asked = if all { r.asked::<true>() } else { r.asked::<false>() };
+    let asked = r.asked();
     let mut decision = policy.decide(r, &asked);
     if !matches!(decision.status, Status::NoOrigin | Status::Allowed) {
         if decision.status != Status::Denied {
@@ -115,55 +194,37 @@ fn take_over<'r>(
 fn write(r: &mut Request, policy: &Policy, decision: Decision<'_>) -> Result<(), OutOfMemory> {
     let has_vary = remove(r);
     let preflight = decision.status.is_preflight();
-    if let Some(origin) = decision.grant.value() {
-        r.push_header("Access-Control-Allow-Origin", origin)?;
-        for header in if preflight { &policy.preflight } else { &policy.simple } {
-            r.push_header(header.name, &header.value)?;
-        }
-        if preflight {
-            echo(r, policy)?;
-        }
+    let response = match (preflight, decision.grant) {
+        (true, Grant::None) => &policy.preflight_denied,
+        (true, _) => &policy.preflight,
+        (false, Grant::None) => &policy.denied,
+        (false, _) => &policy.allowed,
+    };
+    response.write(r, decision.grant, has_vary)?;
+    if preflight && decision.grant != Grant::None {
+        echo(r, policy)?;
     }
-    match if preflight { vary::PREFLIGHT } else { vary::SIMPLE } {
-        _ if decision.grant == Grant::Any => Ok(()),
-        names if has_vary => merge_vary(r, names),
-        names => r.push_header("Vary", names.as_bytes()),
-    }
+    Ok(())
 }
 
 /// Removes all `Access-Control-*`; says whether there is a `Vary`.
-#[inline]
+#[inline(always)]
 fn remove(r: &mut Request) -> bool {
+    !r.has_no_headers_out() && remove_from_list(r)
+}
+
+#[inline(never)]
+fn remove_from_list(r: &mut Request) -> bool {
     let mut has_vary = false;
     for header in r.headers_out() {
         let name = request::name(header);
         if name.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"access-control-")) {
             header.hash = 0;
         } else {
-            has_vary |= has_name(header, b"vary");
+            has_vary |= request::has_name(header, b"vary");
         }
     }
     has_vary
-}
-
-fn has_name(header: &ngx_table_elt_t, name: &[u8]) -> bool {
-    request::name(header).eq_ignore_ascii_case(name)
-}
-
-/// Adds to the `Vary` that is there.
-#[cold]
-fn merge_vary(r: &mut Request, names: &'static str) -> Result<(), OutOfMemory> {
-    let lines: Vec<_> = r.headers_out().filter(|header| has_name(header, b"vary")).map(|h| request::value(h)).collect();
-    let missing: Vec<_> = vary::missing(lines.iter().copied(), names).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let first = lines.first().copied().map(trim).filter(|line| !line.is_empty());
-    let value = r.join(first.into_iter().chain(missing.iter().copied()))?;
-    if let Some(header) = r.headers_out().find(|header| has_name(header, b"vary")) {
-        header.value = request::string(value);
-    }
-    Ok(())
 }
 
 /// What an answer to a preflight takes from the request: what was asked for where `*` would be taken literally, and the
@@ -172,7 +233,7 @@ fn echo(r: &mut Request, policy: &Policy) -> Result<(), OutOfMemory> {
     if policy.echo_method {
         let method = r.values(&REQUEST_METHOD).next().and_then(preflight::requested_method);
         if let Some(method) = method.filter(|method| is_token(method)) {
-            r.push_header("Access-Control-Allow-Methods", method)?;
+            r.push_headers(&[request::header("Access-Control-Allow-Methods", method)], None)?;
         }
     }
     if policy.echo_headers {
@@ -183,11 +244,11 @@ fn echo(r: &mut Request, policy: &Policy) -> Result<(), OutOfMemory> {
                 (Some(line), None) => line,
                 _ => r.join(names)?,
             };
-            r.push_header("Access-Control-Allow-Headers", value)?;
+            r.push_headers(&[request::header("Access-Control-Allow-Headers", value)], None)?;
         }
     }
     if policy.private_network && r.values(&REQUEST_PRIVATE_NETWORK).any(|value| value == b"true") {
-        r.push_header("Access-Control-Allow-Private-Network", b"true")?;
+        r.push_headers(&[request::header("Access-Control-Allow-Private-Network", b"true")], None)?;
     }
     Ok(())
 }

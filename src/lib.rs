@@ -13,6 +13,7 @@ pub mod filter;
 mod layout;
 pub mod location;
 mod messages;
+mod next;
 pub mod policy;
 pub mod request;
 pub mod rewrite;
@@ -23,9 +24,8 @@ use std::ptr;
 
 use ngx::core::{Status, NGX_CONF_ERROR};
 use ngx::ffi::{
-    ngx_array_push, ngx_conf_t, ngx_cycle, ngx_http_handler_pt, ngx_http_module_t,
-    ngx_http_phases_NGX_HTTP_REWRITE_PHASE, ngx_int_t, ngx_module_t, ngx_pool_cleanup_add, ngx_uint_t, NGX_ALIGNMENT,
-    NGX_HTTP_MODULE,
+    ngx_conf_t, ngx_cycle, ngx_http_module_t, ngx_http_phases_NGX_HTTP_REWRITE_PHASE, ngx_http_variable_value_t,
+    ngx_int_t, ngx_module_t, ngx_pool_cleanup_add, ngx_uint_t, NGX_ALIGNMENT, NGX_HTTP_MODULE,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 
@@ -96,26 +96,29 @@ pub static mut ngx_module_order: [*const c_char; 3] =
 unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     barrier::install_hook();
     // SAFETY: nginx calls it with the configuration that it reads.
-    unsafe { allocate(cf, MainConf::new()) }
+    unsafe { allocate(cf, MainConf::default()) }
 }
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: as above.
     let cf = unsafe { &mut *cf };
-    guard(cf.log, Status::NGX_ERROR.0, || match (variables::add(cf), Module::main_conf_mut(cf)) {
-        (Some(slot), Some(main)) => {
-            main.slot = slot;
-            Status::NGX_OK.0
-        }
-        _ => Status::NGX_ERROR.0,
-    })
+    let log = cf.log;
+    guard(
+        || log,
+        Status::NGX_ERROR.0,
+        || match (variables::add(cf), Module::main_conf_mut(cf)) {
+            (Some(slot), Some(main)) => {
+                main.slot = slot * size_of::<ngx_http_variable_value_t>();
+                Status::NGX_OK.0
+            }
+            _ => Status::NGX_ERROR.0,
+        },
+    )
 }
 
 unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
-    // SAFETY: as above; the main configuration is there before those of levels.
-    let slot = Module::main_conf(unsafe { &*cf }).map_or(0, |main| main.slot);
-    // SAFETY: as above.
-    unsafe { allocate(cf, LocationConf::new(slot)) }
+    // SAFETY: as above. The main configuration cannot be looked up yet: `cf.ctx` is still that of the level above.
+    unsafe { allocate(cf, LocationConf::default()) }
 }
 
 unsafe extern "C" fn merge_loc_conf(cf: *mut ngx_conf_t, above: *mut c_void, conf: *mut c_void) -> *mut c_char {
@@ -123,11 +126,16 @@ unsafe extern "C" fn merge_loc_conf(cf: *mut ngx_conf_t, above: *mut c_void, con
     let (cf, above, conf) =
         unsafe { (&mut *cf, &mut *above.cast::<LocationConf>(), &mut *conf.cast::<LocationConf>()) };
     let Some(main) = Module::main_conf_mut(cf) else { return NGX_CONF_ERROR };
-    guard(cf.log, NGX_CONF_ERROR, || {
-        above.finish(None, main, cf.log);
-        conf.finish(Some(above), main, cf.log);
-        ptr::null_mut()
-    })
+    let log = cf.log;
+    guard(
+        || log,
+        NGX_CONF_ERROR,
+        || {
+            above.finish(None, main, log);
+            conf.finish(Some(above), main, log);
+            ptr::null_mut()
+        },
+    )
 }
 
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
@@ -135,34 +143,31 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     let cf = unsafe { &mut *cf };
     let Some(main) = Module::main_conf_mut(cf) else { return Status::NGX_ERROR.0 };
     let log = cf.log;
-    guard(log, Status::NGX_ERROR.0, || {
-        if let Some(http) = Module::location_conf_mut(cf) {
-            http.finish(None, main, log);
-        }
-        if main.messages.failed() {
-            return Status::NGX_ERROR.0;
-        }
-        main.warn_of_what_has_no_effect(log);
-        // Without a policy anywhere, requests do not come here at all.
-        if main.in_use {
-            filter::install();
-            return install_handler(cf).0;
-        }
-        Status::NGX_OK.0
-    })
+    guard(
+        || log,
+        Status::NGX_ERROR.0,
+        || {
+            if let Some(http) = Module::location_conf_mut(cf) {
+                http.finish(None, main, log);
+            }
+            if main.messages.failed() {
+                return Status::NGX_ERROR.0;
+            }
+            main.warn_of_what_has_no_effect(log);
+            // Without a policy anywhere, requests do not come here at all.
+            if main.in_use {
+                filter::install();
+                return install_handler(cf).0;
+            }
+            Status::NGX_OK.0
+        },
+    )
 }
 
 fn install_handler(cf: &mut ngx_conf_t) -> Status {
     let Some(core) = NgxHttpCoreModule::main_conf_mut(cf) else { return Status::NGX_ERROR };
     let phase = &mut core.phases[ngx_http_phases_NGX_HTTP_REWRITE_PHASE as usize];
-    // SAFETY: nginx has made the array, of handlers.
-    match unsafe { ngx_array_push(&mut phase.handlers).cast::<ngx_http_handler_pt>().as_mut() } {
-        Some(handler) => {
-            *handler = Some(rewrite::handler);
-            Status::NGX_OK
-        }
-        None => Status::NGX_ERROR,
-    }
+    rewrite::install(&mut phase.handlers).map_or(Status::NGX_ERROR, |()| Status::NGX_OK)
 }
 
 /// Keeps `value` for as long as the configuration lives; null where there is no memory.
@@ -183,5 +188,5 @@ unsafe fn allocate<T>(cf: *mut ngx_conf_t, value: T) -> *mut c_void {
 
 unsafe extern "C" fn drop_value<T>(data: *mut c_void) {
     // SAFETY: nginx has a cycle, and a cycle a log, whenever a pool is destroyed; `allocate` has put the value there.
-    guard(unsafe { (*ngx_cycle).log }, (), || unsafe { ptr::drop_in_place(data.cast::<T>()) });
+    guard(|| unsafe { (*ngx_cycle).log }, (), || unsafe { ptr::drop_in_place(data.cast::<T>()) });
 }

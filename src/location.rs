@@ -2,33 +2,30 @@
 
 use std::cell::Cell;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::origins::Concern;
-use cors_policy::{ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
+use cors_policy::{vary, ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
 use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_log_t, ngx_uint_t, NGX_LOG_INFO};
 
 use crate::messages::{Messages, Place};
-use crate::policy::{Header, Policy};
+use crate::policy::{Policy, Response};
 
 /// The module's configuration of the whole `http` block.
+#[derive(Default)]
 pub struct MainConf {
-    /// The index of the variable in whose value a request keeps its policy.
+    /// Where among a request's variables the value is that keeps its policy, in bytes.
     pub slot: usize,
     /// What has been said so far.
     pub messages: Messages,
     /// Whether some location has a policy.
     pub in_use: bool,
     /// Levels that set something, until it is known which of it has an effect.
-    levels: Vec<Arc<Level>>,
+    levels: Vec<Rc<Level>>,
 }
 
 impl MainConf {
-    /// Before anything is read.
-    pub fn new() -> MainConf {
-        MainConf { slot: 0, messages: Messages::default(), in_use: false, levels: Vec::new() }
-    }
-
     /// Warns of directives that no request will ever ask for.
     pub fn warn_of_what_has_no_effect(&mut self, log: *mut ngx_log_t) {
         for level in std::mem::take(&mut self.levels) {
@@ -43,25 +40,19 @@ impl MainConf {
 }
 
 /// The module's configuration of one level.
+#[derive(Default)]
 pub struct LocationConf {
-    policy: Option<Arc<Policy>>,
-    /// `cors off`, which ends a policy that a redirected request brings along.
-    pub off: bool,
+    policy: Option<Rc<Policy>>,
     /// [`MainConf::slot`]
     pub slot: usize,
     /// What the level sets, until it is merged.
     own: Option<Box<Own>>,
-    level: Option<Arc<Level>>,
+    level: Option<Rc<Level>>,
 }
 
 impl LocationConf {
-    /// A level that sets nothing yet.
-    pub fn new(slot: usize) -> LocationConf {
-        LocationConf { policy: None, off: false, slot, own: None, level: None }
-    }
-
-    /// The policy that is active here.
-    #[inline]
+    /// The policy that is set here, be it `cors off`; `None` where nothing is.
+    #[inline(always)]
     pub fn policy(&self) -> Option<&Policy> {
         self.policy.as_deref()
     }
@@ -80,14 +71,14 @@ impl LocationConf {
         let level = match (self.own.take(), parent) {
             (None, Some(parent)) => parent.clone(),
             (own, parent) => {
-                let level = Arc::new(Level::new(*own.unwrap_or_default(), parent, main, log));
+                let level = Rc::new(Level::new(*own.unwrap_or_default(), parent, main, log));
                 main.levels.push(level.clone());
                 level
             }
         };
+        self.slot = main.slot;
         self.policy = level.policy.clone();
-        self.off = level.settings.cors == Some(false);
-        main.in_use |= self.policy.is_some();
+        main.in_use |= self.policy.as_ref().is_some_and(|policy| policy.active);
         self.level = Some(level);
     }
 }
@@ -110,7 +101,7 @@ pub struct Own {
 /// Origin rules: `cors_allow_origin` and `cors_allow_origin_regex`, which inherit as one.
 pub struct Rules {
     origins: Arc<Origins>,
-    variables: Arc<[ngx_http_complex_value_t]>,
+    variables: Rc<[ngx_http_complex_value_t]>,
     concerns: Vec<Concern<Place>>,
 }
 
@@ -132,7 +123,7 @@ settings! {
     /// `cors`
     cors: bool,
     /// The origin rules.
-    rules: Arc<Rules>,
+    rules: Rc<Rules>,
     /// `cors_allow_methods`
     methods: Arc<Methods>,
     /// `cors_allow_headers`
@@ -166,10 +157,11 @@ settings! {
 }
 
 impl Settings {
-    /// The policy, where one is active.
+    /// The policy, where there is one or `cors off`.
     fn policy(&self) -> Option<Policy> {
         let enforce = self.enforce.unwrap_or(false);
-        if self.cors == Some(false) || (self.rules.is_none() && !enforce) {
+        let active = self.cors != Some(false);
+        if active && self.rules.is_none() && !enforce {
             return None;
         }
         let (origins, variables) = match &self.rules {
@@ -181,31 +173,39 @@ impl Settings {
         let headers = self.headers.clone().unwrap_or_default();
         let echo_method = credentials && methods.is_any();
         let echo_headers = credentials && headers.is_any();
-        let with_credentials = credentials.then(|| Header::new("Access-Control-Allow-Credentials", "true"));
-        let exposed = || self.exposed.as_ref().map(|list| Header::new("Access-Control-Expose-Headers", list.value()));
-        let preflight = [
-            credentials.then(|| Header::new("Access-Control-Allow-Credentials", "true")),
-            (!echo_method).then(|| Header::new("Access-Control-Allow-Methods", methods.value())),
-            (!echo_headers && !headers.is_empty())
-                .then(|| Header::new("Access-Control-Allow-Headers", headers.value())),
-            exposed(),
-            self.max_age.map(|seconds| Header::new("Access-Control-Max-Age", seconds.to_string())),
-        ];
+        let any = origins.is_any();
+        let allow_origin = ("Access-Control-Allow-Origin", Some("*".to_owned()));
+        let allow_credentials = ("Access-Control-Allow-Credentials", credentials.then(|| "true".to_owned()));
+        let allow_methods = ("Access-Control-Allow-Methods", (!echo_method).then(|| methods.value()));
+        let names = (!echo_headers && !headers.is_empty()).then(|| headers.value());
+        let allow_headers = ("Access-Control-Allow-Headers", names);
+        let expose = ("Access-Control-Expose-Headers", self.exposed.as_ref().map(|list| list.value()));
+        let max_age = ("Access-Control-Max-Age", self.max_age.map(|seconds| seconds.to_string()));
+        let simple = [allow_origin.clone(), allow_credentials.clone(), expose.clone()];
+        let preflight = [allow_origin, allow_credentials, allow_methods, allow_headers, expose, max_age];
+        let (vary, preflight_vary) = if any { ("", "") } else { (vary::SIMPLE, vary::PREFLIGHT) };
+        let overrides = self.overrides.unwrap_or(true);
+        let dry_run = self.dry_run.unwrap_or(false);
+        let plain = active && variables.is_empty() && self.bypass.is_none() && !enforce && !dry_run && overrides;
         Some(Policy {
             engine: cors_policy::Policy { origins, methods, headers, credentials, enforce },
             variables,
-            simple: [with_credentials, exposed()].into_iter().flatten().collect(),
-            preflight: preflight.into_iter().flatten().collect(),
+            allowed: Response::new(vary, &simple),
+            denied: Response::new(vary::SIMPLE, &[]),
+            preflight: Response::new(preflight_vary, &preflight),
+            preflight_denied: Response::new(vary::PREFLIGHT, &[]),
             echo_method,
             echo_headers,
             private_network: self.private_network.unwrap_or(false),
             answers_preflights: self.preflight.unwrap_or(true),
             preflight_status: self.preflight_status.unwrap_or(204),
             reject_status: self.reject_status.unwrap_or(403),
-            overrides: self.overrides.unwrap_or(true),
-            dry_run: self.dry_run.unwrap_or(false),
+            overrides,
+            dry_run,
             log_level: self.log_level.unwrap_or(NGX_LOG_INFO as ngx_uint_t),
             bypass: self.bypass,
+            active,
+            plain,
         })
     }
 
@@ -229,21 +229,21 @@ impl Settings {
 /// A level whose settings are complete.
 struct Level {
     settings: Settings,
-    policy: Option<Arc<Policy>>,
-    parent: Option<Arc<Level>>,
+    policy: Option<Rc<Policy>>,
+    parent: Option<Rc<Level>>,
     places: Vec<(&'static str, Place)>,
     /// Whether it has origin rules, or a level below it has.
     used: Cell<bool>,
 }
 
 impl Level {
-    fn new(own: Own, parent: Option<&Arc<Level>>, main: &mut MainConf, log: *mut ngx_log_t) -> Level {
+    fn new(own: Own, parent: Option<&Rc<Level>>, main: &mut MainConf, log: *mut ngx_log_t) -> Level {
         let mut settings = own.settings;
         if own.has_origins {
             match own.origins.build() {
                 Ok((origins, concerns)) => {
                     let (origins, variables) = (Arc::new(origins), own.variables.into());
-                    settings.rules = Some(Arc::new(Rules { origins, variables, concerns }));
+                    settings.rules = Some(Rc::new(Rules { origins, variables, concerns }));
                 }
                 Err((place, problem)) => {
                     main.messages.say(log, Some("cors_allow_origin_regex"), &problem, &place);
@@ -257,7 +257,7 @@ impl Level {
         if sets_together {
             settings.check_together(&mut main.messages, log);
         }
-        let policy = settings.policy().map(Arc::new);
+        let policy = settings.policy().map(Rc::new);
         let level = Level { settings, policy, parent: parent.cloned(), places: own.places, used: Cell::new(false) };
         if level.settings.rules.is_some() || level.settings.enforce == Some(true) {
             level.mark_used();

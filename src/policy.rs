@@ -2,29 +2,89 @@
 //! when the configuration is read.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::rc::Rc;
 
+use cors_policy::list::trim;
 use cors_policy::origins::{self, Evaluated};
 use cors_policy::request::Request as Asked;
-use cors_policy::{Decision, Status};
-use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_uint_t, NGX_LOG_ERR};
+use cors_policy::{vary, Decision, Grant, Status};
+use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_table_elt_t, ngx_uint_t, NGX_LOG_ERR};
 use ngx::ngx_log_error;
 
-use crate::request::{Request, REQUEST_HEADERS};
+use crate::request::{self, OutOfMemory, Request, REQUEST_HEADERS};
 
-/// A response header whose value is known when the configuration is read.
-pub struct Header {
-    /// Its name.
-    pub name: &'static str,
-    /// Its value.
-    pub value: Box<[u8]>,
+/// What a response gets, made when the configuration is read: `Access-Control-Allow-Origin` first, whose value a request
+/// may replace, and `Vary` last, where there has to be one.
+pub struct Response {
+    headers: Box<[ngx_table_elt_t]>,
+    /// What `Vary` names; empty where the answer does not depend on `Origin`.
+    vary: &'static str,
+    /// Where the values are that `headers` point to.
+    _values: Box<[Box<str>]>,
 }
 
-impl Header {
-    /// A header.
-    pub fn new(name: &'static str, value: impl Into<String>) -> Header {
-        Header { name, value: value.into().into_bytes().into_boxed_slice() }
+impl Response {
+    /// A response; a header without a value is left out.
+    pub fn new(vary: &'static str, headers: &[(&'static str, Option<String>)]) -> Response {
+        let mut cells = Vec::new();
+        let mut values = Vec::new();
+        for (name, value) in headers {
+            if let Some(value) = value {
+                let value = value.clone().into_boxed_str();
+                cells.push(request::header(name, value.as_bytes()));
+                values.push(value);
+            }
+        }
+        if !vary.is_empty() {
+            cells.push(request::header("Vary", vary.as_bytes()));
+        }
+        Response { headers: cells.into(), vary, _values: values.into() }
     }
+
+    /// The only header, where there is just one.
+    #[inline(always)]
+    pub fn only_header(&self) -> Option<&ngx_table_elt_t> {
+        match &*self.headers {
+            [header] => Some(header),
+            _ => None,
+        }
+    }
+
+    /// Writes it for a request that gets `grant`. Where the answer is `*` it does not depend on `Origin`, and `Vary` is left
+    /// as it is; where there is a `Vary` already, its names are added to that.
+    #[inline(always)]
+    pub fn write(&self, r: &mut Request, grant: Grant<'_>, has_vary: bool) -> Result<(), OutOfMemory> {
+        if !has_vary && (grant != Grant::Any || self.vary.is_empty()) {
+            return r.push_headers(&self.headers, grant.value());
+        }
+        self.write_with_care(r, grant)
+    }
+
+    #[inline(never)]
+    fn write_with_care(&self, r: &mut Request, grant: Grant<'_>) -> Result<(), OutOfMemory> {
+        let but_vary = self.headers.len() - usize::from(!self.vary.is_empty());
+        r.push_headers(&self.headers[..but_vary], grant.value())?;
+        if grant == Grant::Any || self.vary.is_empty() {
+            return Ok(());
+        }
+        merge_vary(r, self.vary)
+    }
+}
+
+/// Adds to the `Vary` that is there.
+fn merge_vary(r: &mut Request, names: &'static str) -> Result<(), OutOfMemory> {
+    let is_vary = |header: &&mut ngx_table_elt_t| request::has_name(header, b"vary");
+    let lines: Vec<_> = r.headers_out().filter(is_vary).map(|header| request::value(header)).collect();
+    let missing: Vec<_> = vary::missing(lines.iter().copied(), names).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let first = lines.first().copied().map(trim).filter(|line| !line.is_empty());
+    let value = r.join(first.into_iter().chain(missing.iter().copied()))?;
+    if let Some(header) = r.headers_out().find(is_vary) {
+        header.value = request::string(value);
+    }
+    Ok(())
 }
 
 /// See the directive of the same name for each setting.
@@ -32,11 +92,15 @@ pub struct Policy {
     /// What decides.
     pub engine: cors_policy::Policy,
     /// Values of `cors_allow_origin` with variables.
-    pub variables: Arc<[ngx_http_complex_value_t]>,
-    /// What an allowed response gets beyond `Access-Control-Allow-Origin` and `Vary`.
-    pub simple: Box<[Header]>,
-    /// What the answer to a preflight gets beyond those and what has to be echoed.
-    pub preflight: Box<[Header]>,
+    pub variables: Rc<[ngx_http_complex_value_t]>,
+    /// What an allowed response gets.
+    pub allowed: Response,
+    /// What a denied response gets.
+    pub denied: Response,
+    /// What the answer to a preflight gets, but for what has to be echoed.
+    pub preflight: Response,
+    /// What the answer to a preflight from an origin that is not allowed gets.
+    pub preflight_denied: Response,
     /// Whether the requested method is echoed.
     pub echo_method: bool,
     /// Whether the requested headers are echoed.
@@ -57,6 +121,11 @@ pub struct Policy {
     pub log_level: ngx_uint_t,
     /// `cors_bypass`
     pub bypass: Option<NonNull<ngx_array_t>>,
+    /// Whether there is anything to do; not so under `cors off`, which ends the policy of a redirected request.
+    pub active: bool,
+    /// Whether it is active, `Origin` alone decides what a request that is no `OPTIONS` gets, and the response gets it whatever it is:
+    /// no variables, bypass, enforcement, dry run, nor `cors_override off`.
+    pub plain: bool,
 }
 
 impl Policy {

@@ -4,7 +4,10 @@
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use cors_policy::request::{MethodKind, Request as Asked};
+use crate::location::LocationConf;
+use crate::policy::Policy;
+use crate::Module;
+use cors_policy::request::{Field, MethodKind, Request as Asked};
 use cors_policy::Decision;
 use ngx::core::Status;
 use ngx::ffi::{
@@ -13,11 +16,6 @@ use ngx::ffi::{
     ngx_list_push, ngx_list_t, ngx_log_t, ngx_palloc, ngx_pnalloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
     NGX_DECLINED, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_NO_CONTENT, NGX_HTTP_OPTIONS, NGX_OK,
 };
-use ngx::http::HttpModuleLocationConf;
-
-use crate::location::LocationConf;
-use crate::policy::Policy;
-use crate::Module;
 
 /// nginx's pool had no memory left.
 #[derive(Clone, Copy, Debug)]
@@ -66,27 +64,27 @@ impl Request {
     }
 
     /// The configuration of the location that the request is in, or of the server where it is in none yet.
-    #[inline]
-    pub fn location(&self) -> Option<&'static LocationConf> {
-        Module::location_conf(&self.0)
+    #[inline(always)]
+    pub fn location(&self) -> &'static LocationConf {
+        // SAFETY: `create_loc_conf` has made one for each level, or the configuration would not have been read.
+        unsafe { &*(*self.0.loc_conf.add(Module::index())).cast::<LocationConf>() }
     }
 
     /// The policy that is in force: that of the location which the request reached first, or of one that it was
     /// redirected to and that has its own; before it has reached any, that of the server.
-    #[inline]
+    #[inline(always)]
     pub fn policy(&self, location: &'static LocationConf) -> Option<&'static Policy> {
         match self.slot(location).data.cast::<Policy>() {
             data if data.is_null() => location.policy(),
             // SAFETY: `keep_policy` alone writes the field, and a policy lives as long as its cycle.
-            data => unsafe { data.as_ref() },
+            data => Some(unsafe { &*data }),
         }
     }
 
-    /// Keeps the policy of `location` beyond internal redirects, which clear the contexts of modules but not variables.
-    #[inline]
-    pub fn keep_policy(&mut self, location: &LocationConf, policy: Option<&'static Policy>) {
-        let data = policy.map_or(ptr::null(), ptr::from_ref);
-        self.slot_mut(location).data = data.cast::<u8>().cast_mut();
+    /// Keeps a policy beyond internal redirects, which clear the contexts of modules but not variables.
+    #[inline(always)]
+    pub fn keep_policy(&mut self, location: &LocationConf, policy: &'static Policy) {
+        self.slot_mut(location).data = ptr::from_ref(policy).cast::<u8>().cast_mut();
     }
 
     /// Whether the phase handler has kept a policy.
@@ -103,16 +101,16 @@ impl Request {
     }
 
     /// The value of the module's own variable, which has a name that no configuration can write.
-    #[inline]
+    #[inline(always)]
     fn slot(&self, location: &LocationConf) -> &ngx_http_variable_value_t {
-        // SAFETY: a request has a value for each indexed variable, and the index is this module's of the same cycle.
-        unsafe { &*self.0.variables.add(location.slot) }
+        // SAFETY: a request has a value for each indexed variable, and the offset is this module's of the same cycle.
+        unsafe { &*self.0.variables.byte_add(location.slot) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot_mut(&mut self, location: &LocationConf) -> &mut ngx_http_variable_value_t {
         // SAFETY: as in `slot`.
-        unsafe { &mut *self.0.variables.add(location.slot) }
+        unsafe { &mut *self.0.variables.byte_add(location.slot) }
     }
 
     /// The decision that was taken in this location, if any.
@@ -146,28 +144,30 @@ impl Request {
     }
 
     /// What a decision looks at. One pass over the request headers, by the hash that nginx has computed.
-    ///
-    /// Without `ALL` just what a simple request needs: the method and `Origin`.
-    #[inline]
-    pub fn asked<'r, const ALL: bool>(&self) -> Asked<'r> {
-        let mut asked = Asked { method: self.method(), ..Asked::default() };
+    pub fn asked<'r>(&self) -> Asked<'r> {
+        let mut asked = Asked { method: self.method(), host: self.host(), ..Asked::default() };
         for header in self.headers_in() {
-            if header.hash == ORIGIN.hash {
-                if ORIGIN.is(header) {
-                    asked.origin.add(value(header));
-                }
-            } else if ALL && header.hash == REQUEST_METHOD.hash {
-                if REQUEST_METHOD.is(header) {
-                    asked.request_method.add(value(header));
-                }
-            } else if ALL && header.hash == SEC_FETCH_SITE.hash && SEC_FETCH_SITE.is(header) {
+            if ORIGIN.is(header) {
+                asked.origin.add(value(header));
+            } else if REQUEST_METHOD.is(header) {
+                asked.request_method.add(value(header));
+            } else if SEC_FETCH_SITE.is(header) {
                 asked.sec_fetch_site.get_or_insert(value(header));
             }
         }
-        if ALL {
-            asked.host = self.host();
-        }
         asked
+    }
+
+    /// `Origin` alone, which is what most requests are decided by.
+    #[inline(always)]
+    pub fn origin<'r>(&self) -> Field<'r> {
+        // SAFETY: as in `headers_in`.
+        let mut headers = unsafe { Elements::of(&self.0.headers_in.headers) };
+        let Some(header) = headers.find_name(&ORIGIN) else { return Field::Absent };
+        match headers.find_name(&ORIGIN) {
+            None => Field::One(value(header)),
+            Some(_) => Field::Many,
+        }
     }
 
     /// The values of all fields of one name.
@@ -214,6 +214,13 @@ impl Request {
         unsafe { ngx_http_test_predicates(self.as_ptr(), predicates.as_ptr()) == NGX_DECLINED as ngx_int_t }
     }
 
+    /// Whether the response has no headers yet but those that nginx keeps apart (its type, its length, ...).
+    #[inline]
+    pub fn has_no_headers_out(&self) -> bool {
+        let first = &self.0.headers_out.headers.part;
+        first.nelts == 0 && first.next.is_null()
+    }
+
     /// The response headers that are to be sent; removed ones are left out.
     #[inline]
     pub fn headers_out(&mut self) -> impl Iterator<Item = &mut ngx_table_elt_t> {
@@ -222,23 +229,63 @@ impl Request {
         headers.filter(|header| header.hash != 0)
     }
 
-    /// Adds a response header. `value` must live as long as the request.
+    /// Adds response headers as they are, but for `first` as the value of the first one. What they point to must live as
+    /// long as the request.
     #[inline]
-    pub fn push_header(&mut self, name: &'static str, value: &[u8]) -> Result<(), OutOfMemory> {
-        // SAFETY: the list is nginx's own.
-        let header = unsafe { ngx_list_push(&mut self.0.headers_out.headers) }.cast::<ngx_table_elt_t>();
-        if header.is_null() {
-            return Err(OutOfMemory);
+    pub fn push_headers(&mut self, headers: &[ngx_table_elt_t], first: Option<&[u8]>) -> Result<(), OutOfMemory> {
+        let list = &mut self.0.headers_out.headers;
+        // SAFETY: nginx's list has a last part, whose elements are an array of `nalloc`, the first `nelts` of them in use.
+        unsafe {
+            let last = &mut *list.last;
+            let end = last.nelts + headers.len();
+            if end > list.nalloc {
+                return self.push_headers_singly(headers, first);
+            }
+            let at = last.elts.cast::<ngx_table_elt_t>().add(last.nelts);
+            last.nelts = end;
+            if let [header] = headers {
+                at.write(*header);
+            } else {
+                ptr::copy_nonoverlapping(headers.as_ptr(), at, headers.len());
+            }
+            if let Some(value) = first {
+                (*at).value = string(value);
+            }
         }
-        // SAFETY: a pushed element is uninitialised memory of the right size; all zero is valid, and what `next`, where
-        // there is one, has to be.
-        let header = unsafe {
-            header.write_bytes(0, 1);
-            &mut *header
-        };
-        header.hash = 1;
-        header.key = string(name.as_bytes());
-        header.value = string(value);
+        Ok(())
+    }
+
+    /// Adds a response header where there is none yet; says whether it has.
+    #[inline(always)]
+    pub fn push_first_header(&mut self, header: &ngx_table_elt_t) -> bool {
+        let list = &mut self.0.headers_out.headers;
+        if list.part.nelts != 0 || !list.part.next.is_null() || list.nalloc == 0 {
+            return false;
+        }
+        // SAFETY: the first part has room for `nalloc` elements.
+        unsafe { list.part.elts.cast::<ngx_table_elt_t>().write(*header) };
+        list.part.nelts = 1;
+        true
+    }
+
+    /// The same where the list has to grow.
+    #[cold]
+    fn push_headers_singly(
+        &mut self,
+        headers: &[ngx_table_elt_t],
+        mut first: Option<&[u8]>,
+    ) -> Result<(), OutOfMemory> {
+        for header in headers {
+            // SAFETY: the list is nginx's own, and a pushed element memory of the right size.
+            unsafe {
+                let at = ngx_list_push(&mut self.0.headers_out.headers).cast::<ngx_table_elt_t>();
+                let at = NonNull::new(at).ok_or(OutOfMemory)?;
+                at.write(*header);
+                if let Some(value) = first.take() {
+                    (*at.as_ptr()).value = string(value);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -335,9 +382,9 @@ impl Name {
     /// Whether `header` has this name.
     #[inline]
     fn is(&self, header: &ngx_table_elt_t) -> bool {
-        // SAFETY: nginx keeps the lower-case name, as long as the name, with every request header.
         header.hash == self.hash
             && header.key.len == self.lower.len()
+            // SAFETY: nginx keeps the lower-case name, as long as the name, with every request header.
             && unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) } == self.lower
     }
 }
@@ -375,6 +422,36 @@ impl Elements {
     }
 }
 
+impl Elements {
+    /// The next header of that name. Four at a time, because this loop is most of what the module does to a request.
+    #[inline(always)]
+    fn find_name<'r>(&mut self, name: &Name) -> Option<&'r ngx_table_elt_t> {
+        loop {
+            // SAFETY: from `at` to `end` there are elements, of a list that lives as long as its request.
+            unsafe {
+                while self.end.offset_from_unsigned(self.at) >= 4 {
+                    let four = &*self.at.cast::<[ngx_table_elt_t; 4]>();
+                    if four.iter().any(|header| header.hash == name.hash) {
+                        break;
+                    }
+                    self.at = self.at.add(4);
+                }
+                while self.at != self.end {
+                    let header = &*self.at;
+                    self.at = self.at.add(1);
+                    if name.is(header) {
+                        return Some(header);
+                    }
+                }
+                if self.next.is_null() {
+                    return None;
+                }
+                self.enter_next_part();
+            }
+        }
+    }
+}
+
 impl Iterator for Elements {
     type Item = NonNull<ngx_table_elt_t>;
 
@@ -407,6 +484,12 @@ pub fn name(header: &ngx_table_elt_t) -> &[u8] {
     header.key.as_bytes()
 }
 
+/// Whether a header has a name, which is given in lower case.
+#[inline]
+pub fn has_name(header: &ngx_table_elt_t, lower: &[u8]) -> bool {
+    name(header).eq_ignore_ascii_case(lower)
+}
+
 /// # Safety
 /// The bytes live as long as `'r`.
 #[inline]
@@ -416,6 +499,16 @@ pub unsafe fn slice<'r>(string: &ngx_str_t) -> &'r [u8] {
     }
     // SAFETY: the caller's promise.
     unsafe { slice::from_raw_parts(string.data, string.len) }
+}
+
+/// A response header. What it points to must outlive the responses that it is pushed to.
+pub fn header(name: &'static str, value: &[u8]) -> ngx_table_elt_t {
+    // SAFETY: all zero is valid, and what `next`, where there is one, has to be.
+    let mut header: ngx_table_elt_t = unsafe { std::mem::zeroed() };
+    header.hash = 1;
+    header.key = string(name.as_bytes());
+    header.value = string(value);
+    header
 }
 
 /// Bytes as nginx has them; it does not write to the strings that this module hands it.

@@ -72,10 +72,15 @@ unsafe fn get<'r>(
 ) -> ngx_int_t {
     // SAFETY: the caller's promise.
     let (r, v) = unsafe { (Request::from_ptr(r).main(), &mut *v) };
-    let value = guard(r.log(), &b""[..], || {
-        let Some(policy) = r.location().and_then(|location| r.policy(location)) else { return b"" };
-        choose(policy, decide(r, policy))
-    });
+    let log = r.log();
+    let value = guard(
+        || log,
+        &b""[..],
+        || match r.policy(r.location()) {
+            Some(policy) if policy.active => choose(policy, decide(r, policy)),
+            _ => b"",
+        },
+    );
     v.set_len(u32::try_from(value.len()).unwrap_or(0));
     v.set_valid(1);
     v.set_no_cacheable(0);
@@ -85,7 +90,7 @@ unsafe fn get<'r>(
 }
 
 fn decide<'r>(r: &mut Request, policy: &'static Policy) -> Decision<'r> {
-    let asked = r.asked::<true>();
+    let asked = r.asked();
     let mut decision = match r.decision() {
         Some(decision) => decision,
         None if policy.bypasses(r) => {

@@ -23,7 +23,7 @@ impl Origins {
     }
 
     /// Whether the one `Origin` field of a request holds an allowed origin. Never asked where it is `*`.
-    #[inline]
+    #[inline(always)]
     pub fn allows(&self, origin: &[u8]) -> bool {
         self.exact.contains(origin) || (!self.is_exact() && self.matches(origin))
     }
@@ -32,6 +32,7 @@ impl Origins {
         self.patterns.is_empty() && self.expressions.is_empty()
     }
 
+    #[inline(never)]
     /// What needs a well-formed origin; that one is exact was looked at before.
     fn matches(&self, origin: &[u8]) -> bool {
         origin::parse(origin).is_some_and(|tuple| self.patterns.matches(&tuple) || self.expressions.matches(origin))
@@ -103,6 +104,9 @@ impl<P> Concern<P> {
         Some(Problem::new(self.value.as_bytes(), reason))
     }
 }
+
+/// Finished origin rules, and what [`Concern`]s there are about them.
+pub type Built<P> = (Origins, Vec<Concern<P>>);
 
 /// Collects the origin rules of one level of a configuration. `P` says where a value stands.
 pub struct OriginsBuilder<P> {
@@ -181,8 +185,9 @@ impl<P: Clone> OriginsBuilder<P> {
         Ok(())
     }
 
-    /// The finished rules, and the values to look at again where credentials are known.
-    pub fn build(mut self) -> Result<(Origins, Vec<Concern<P>>), (P, Problem)> {
+    /// The finished rules, and the values to look at again where credentials are known; or what is too large, and its
+    /// place.
+    pub fn build(mut self) -> Result<Built<P>, (P, Problem)> {
         self.origins.exact.shrink();
         self.origins.expressions = Expressions::new(&self.sources)?;
         Ok((self.origins, self.concerns))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::origins::Evaluated;
 use crate::preflight::{self, Answer};
-use crate::request::Request;
+use crate::request::{Field, Request};
 use crate::{Methods, Origins, RequestHeaders};
 
 /// What a location allows.
@@ -127,11 +127,11 @@ impl Policy {
     /// What `Access-Control-Allow-Origin` says. `by_value` looks the origin up in values that are only known at run time
     /// (see [`crate::origins::evaluated`]) and is asked only where the configured origins do not allow it.
     #[inline]
-    pub fn grant<'a>(&self, request: &Request<'a>, by_value: impl FnOnce() -> Evaluated) -> Grant<'a> {
+    pub fn grant<'a>(&self, origin: Field<'a>, by_value: impl FnOnce() -> Evaluated) -> Grant<'a> {
         if self.origins.is_any() {
             return Grant::Any;
         }
-        let origin = request.origin.one();
+        let origin = origin.one();
         if let Some(origin) = origin {
             if self.origins.allows(origin) {
                 return Grant::Origin(origin);
@@ -152,7 +152,7 @@ impl Policy {
         lines: impl FnOnce() -> L,
         by_value: impl FnOnce() -> Evaluated,
     ) -> Decision<'a> {
-        let grant = self.grant(request, by_value);
+        let grant = self.grant(request.origin, by_value);
         let granted = grant != Grant::None;
         let mut missing: &[u8] = b"";
         let status = if let Some(method) = request.preflight_method() {
@@ -187,7 +187,7 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Field, MethodKind};
+    use crate::request::MethodKind;
     use crate::OriginsBuilder;
 
     fn policy(origins: &[&str], enforce: bool) -> Policy {

@@ -1,7 +1,7 @@
 //! A set of byte strings that is built once and then only asked: what exact origins and patterns are looked up in.
 //!
-//! The strings lie one behind the other in one buffer; a table of at least twice as many slots, probed linearly, says
-//! where. A look-up costs one multiplication for eight bytes, then as a rule one slot and one comparison, whatever the
+//! The strings lie one behind the other in one buffer; a table of at least four times as many slots, probed linearly,
+//! says where. A look-up costs one multiplication for eight bytes, then as a rule one slot and one comparison, whatever the
 //! number of strings. What is asked comes from attackers, what is stored does not: the hash needs no secret, because
 //! nothing that is asked can change how long the runs in the table are.
 
@@ -16,7 +16,7 @@ struct Slot {
 /// A set of non-empty byte strings.
 #[derive(Default)]
 pub struct Set {
-    /// Empty, or a power of two in number and at least twice `count`.
+    /// Empty, or a power of two in number and at least four times `count`.
     slots: Vec<Slot>,
     bytes: Vec<u8>,
     count: usize,
@@ -41,7 +41,7 @@ impl Set {
         if len == 0 || offset.checked_add(len).is_none() || self.contains(value) {
             return false;
         }
-        if (self.count + 1) * 2 > self.slots.len() {
+        if (self.count + 1) * 4 > self.slots.len() {
             self.grow();
         }
         let hash = hash(value);
@@ -52,7 +52,7 @@ impl Set {
     }
 
     /// Whether `value` is in the set.
-    #[inline]
+    #[inline(always)]
     pub fn contains(&self, value: &[u8]) -> bool {
         let mask = self.slots.len().wrapping_sub(1);
         let hash = hash(value);
@@ -64,7 +64,7 @@ impl Set {
             }
             if slot.hash == hash && slot.len as usize == value.len() {
                 let start = slot.offset as usize;
-                if self.bytes.get(start..start + value.len()) == Some(value) {
+                if self.bytes.get(start..start + value.len()).is_some_and(|stored| equal(stored, value)) {
                     return true;
                 }
             }
@@ -79,7 +79,7 @@ impl Set {
     }
 
     fn grow(&mut self) {
-        let larger = (self.slots.len() * 2).max(4);
+        let larger = (self.slots.len() * 2).max(8);
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); larger]);
         for slot in old.into_iter().filter(|slot| slot.len != 0) {
             self.place(slot);
@@ -96,8 +96,19 @@ impl Set {
     }
 }
 
+/// Compares strings of one length, eight bytes at a time; for strings as short as origins that beats a call.
+#[inline(always)]
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(a_last), Some(b_last)) => {
+            a_last == b_last && a.chunks_exact(8).zip(b.chunks_exact(8)).all(|(a, b)| a == b)
+        }
+        _ => a == b,
+    }
+}
+
 /// Eight bytes at a time, each folded in by a widening multiplication; the last eight overlap those before.
-#[inline]
+#[inline(always)]
 fn hash(value: &[u8]) -> u32 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
     let fold = |h: u64, w: u64| {
