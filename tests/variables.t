@@ -1,0 +1,303 @@
+#!/usr/bin/perl
+
+# Tests for $cors_status and $cors_origin.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use FindBin;
+use lib $ENV{TEST_NGINX_LIB} || (), "$FindBin::Bin/lib";
+use Test::Nginx;
+use Cors;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(133);
+
+$t->write_file_expand('nginx.conf', <<'EOF');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    log_format cors "$request_uri [$cors_status] [$cors_origin]";
+
+    map $cors_status $class {
+        ""                     none;
+        ALLOWED                in;
+        "~^PREFLIGHT"          preflight;
+        default                out;
+    }
+
+    map $cors_origin $own {
+        https://app.example.com app;
+        default                 "";
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        access_log %%TESTDIR%%/cors.log cors;
+
+        add_header X-Status $cors_status always;
+        add_header X-Origin $cors_origin always;
+
+        location /none {
+            return 200;
+        }
+
+        location /off {
+            cors_allow_origin https://app.example.com;
+            cors off;
+            return 200;
+        }
+
+        location /list {
+            cors_allow_origin  https://app.example.com null;
+            cors_allow_methods PUT;
+            cors_allow_headers X-Foo;
+
+            location /list/enforce {
+                cors_enforce on;
+                return 200;
+            }
+
+            location /list/dry {
+                cors_dry_run on;
+                return 200;
+
+                location /list/dry/enforce {
+                    cors_enforce on;
+                    return 200;
+                }
+
+                location /list/dry/bypass {
+                    cors_bypass 1;
+                    return 200;
+                }
+            }
+
+            location /list/bypass {
+                cors_bypass 1;
+                return 200;
+            }
+
+            location /list/passed {
+                cors_preflight off;
+                return 200;
+            }
+
+            return 200;
+        }
+
+        location /star {
+            cors_allow_origin *;
+            return 200;
+        }
+
+        location /enforce {
+            cors_enforce on;
+            return 200;
+        }
+
+        location /map {
+            cors_allow_origin https://app.example.com;
+            add_header X-Class $class always;
+            add_header X-Own $own always;
+            return 200;
+        }
+
+        location /if {
+            cors_allow_origin https://app.example.com;
+
+            if ($cors_status = DENIED) {
+                return 451;
+            }
+
+            return 200 "$cors_status $cors_origin";
+        }
+
+        location /timing {
+            cors_allow_origin https://app.example.com;
+            add_header Timing-Allow-Origin $cors_origin;
+            return 200;
+        }
+
+        location /timing-star {
+            cors_allow_origin *;
+            add_header Timing-Allow-Origin $cors_origin;
+            return 200;
+        }
+
+        location /error {
+            cors_allow_origin https://app.example.com;
+            error_page 404 /none;
+        }
+
+        location /proxy {
+            cors_allow_origin https://app.example.com;
+            proxy_set_header X-Status $cors_status;
+            proxy_pass http://127.0.0.1:8081;
+        }
+    }
+}
+
+EOF
+
+$t->run_daemon(\&serve, port(8081), sub {
+	return "HTTP/1.0 200 OK\n\n$_[0]";
+});
+$t->run();
+$t->waitforsocket('127.0.0.1:' . port(8081));
+
+###############################################################################
+
+my $app = 'https://app.example.com';
+my $evil = 'https://evil.example';
+my $self = 'http://localhost';
+my @cross = ('Sec-Fetch-Site: cross-site');
+my @same = ('Sec-Fetch-Site: same-origin');
+
+# $cors_status, $cors_origin
+
+my @simple = (
+	['/none', $app, [], '', ''],
+	['/off', $app, [], '', ''],
+	['/list', undef, [], '', ''],
+	['/list', $app, [], 'ALLOWED', $app],
+	['/list', 'null', [], 'ALLOWED', 'null'],
+	['/list', $evil, [], 'DENIED', ''],
+	['/list', '', [], 'DENIED', ''],
+	['/list', "$app/", [], 'DENIED', ''],
+	['/list', $app, ["Origin: $app"], 'DENIED', ''],
+	['/list', $self, [], 'SAME_ORIGIN', ''],
+	['/list', 'https://localhost', [], 'SAME_ORIGIN', ''],
+	['/list', "$self:81", [], 'DENIED', ''],
+	['/list', $evil, \@same, 'SAME_ORIGIN', ''],
+	['/list', $evil, ['Sec-Fetch-Site: none'], 'SAME_ORIGIN', ''],
+	['/list', $evil, \@cross, 'DENIED', ''],
+	['/list', $evil, ['Sec-Fetch-Site: same-site'], 'DENIED', ''],
+	['/list', $self, \@cross, 'DENIED', ''],
+	['/list', $app, \@same, 'ALLOWED', $app],
+	['/list', $app, ['Host: app.example.com'], 'ALLOWED', $app],
+	['/list', $evil, ['Host: evil.example'], 'SAME_ORIGIN', ''],
+	['/list', "$evil:8443", ['Host: evil.example:8443'], 'SAME_ORIGIN', ''],
+	['/star', undef, [], '', '*'],
+	['/star', $app, [], 'ALLOWED', '*'],
+	['/star', 'anything', [], 'ALLOWED', '*'],
+	['/enforce', undef, [], '', ''],
+	['/enforce', $self, [], 'SAME_ORIGIN', ''],
+	['/enforce', $evil, [], 'REJECTED', ''],
+	['/list/enforce', undef, [], '', ''],
+	['/list/enforce', $app, [], 'ALLOWED', $app],
+	['/list/enforce', $self, [], 'SAME_ORIGIN', ''],
+	['/list/enforce', $evil, [], 'REJECTED', ''],
+	['/list/bypass', undef, [], '', ''],
+	['/list/bypass', $app, [], 'BYPASS', ''],
+	['/list/bypass', $evil, [], 'BYPASS', ''],
+	['/list/dry', undef, [], '', ''],
+	['/list/dry', $app, [], 'ALLOWED_DRY_RUN', ''],
+	['/list/dry', $evil, [], 'DENIED_DRY_RUN', ''],
+	['/list/dry', $self, [], 'SAME_ORIGIN_DRY_RUN', ''],
+	['/list/dry/enforce', $evil, [], 'REJECTED_DRY_RUN', ''],
+	['/list/dry/bypass', $evil, [], 'BYPASS_DRY_RUN', ''],
+);
+
+for (@simple) {
+	my ($uri, $origin, $fields, $status, $allowed) = @$_;
+	my $name = join ' ', $uri, $origin // 'no origin', @$fields;
+	my $r = get($uri, $origin, @$fields);
+
+	is(header($r, 'X-Status'), $status, "status: $name");
+	is(header($r, 'X-Origin'), $allowed, "origin: $name");
+}
+
+my @preflights = (
+	['/none', $app, 'PUT', undef, '', ''],
+	['/list', $app, 'PUT', 'x-foo', 'PREFLIGHT', $app],
+	['/list', $app, 'GET', undef, 'PREFLIGHT', $app],
+	['/list', $evil, 'PUT', 'x-foo', 'PREFLIGHT_ORIGIN_DENIED', ''],
+	['/list', $evil, 'DELETE', 'x-bar', 'PREFLIGHT_ORIGIN_DENIED', ''],
+	['/list', $app, 'DELETE', 'x-foo', 'PREFLIGHT_METHOD_DENIED', $app],
+	['/list', $app, 'PUT', 'x-bar', 'PREFLIGHT_HEADER_DENIED', $app],
+	['/list', $app, 'DELETE', 'x-bar', 'PREFLIGHT_METHOD_DENIED', $app],
+	['/star', $evil, 'GET', undef, 'PREFLIGHT', '*'],
+	['/list/enforce', $app, 'PUT', undef, 'PREFLIGHT', $app],
+	['/list/enforce', $evil, 'PUT', undef, 'PREFLIGHT_ORIGIN_DENIED', ''],
+	['/list/bypass', $app, 'PUT', undef, 'BYPASS', ''],
+	['/list/dry', $app, 'PUT', undef, 'PREFLIGHT_DRY_RUN', ''],
+	['/list/dry', $evil, 'PUT', undef, 'PREFLIGHT_ORIGIN_DENIED_DRY_RUN', ''],
+	['/list/dry', $app, 'DELETE', undef, 'PREFLIGHT_METHOD_DENIED_DRY_RUN', ''],
+	['/list/dry', $app, 'PUT', 'x-bar', 'PREFLIGHT_HEADER_DENIED_DRY_RUN', ''],
+);
+
+for (@preflights) {
+	my ($uri, $origin, $method, $headers, $status, $allowed) = @$_;
+	my $name = join ' ', $uri, $origin, $method, $headers // '';
+	my $r = preflight($uri, $origin, $method, $headers);
+
+	is(header($r, 'X-Status'), $status, "status of a preflight: $name");
+	is(header($r, 'X-Origin'), $allowed, "origin of a preflight: $name");
+}
+
+is(header(preflight('/list/passed', $app), 'X-Origin'), '',
+	'no origin where the answer is left alone');
+is(header(request('OPTIONS', '/list', "Origin: $app"), 'X-Status'), 'ALLOWED',
+	'no preflight');
+
+# Where they are used
+
+my $r = get('/map', $app);
+is(header($r, 'X-Class') . ' ' . header($r, 'X-Own'), 'in app', 'map: allowed');
+is(header(get('/map', $evil), 'X-Class'), 'out', 'map: denied');
+is(header(get('/map'), 'X-Class'), 'none', 'map: no origin');
+is(header(preflight('/map', $app), 'X-Class'), 'preflight', 'map: preflight');
+
+is(cors(get('/if', $evil)), '451 ' . VARY, 'if');
+is(content(get('/if', $app)), "ALLOWED $app", 'return');
+is(cors($r = get('/if')), '200 ' . VARY, 'if: no origin');
+is(content($r), ' ', 'return: no origin');
+
+like(get('/proxy', $app), qr/^X-Status: ALLOWED\x0d$/m, 'proxy_set_header');
+like(get('/proxy', $evil), qr/^X-Status: DENIED\x0d$/m,
+	'proxy_set_header: denied');
+unlike(content(get('/proxy')), qr/^X-Status/m, 'proxy_set_header: no origin');
+
+is(header(get('/timing', $app), 'Timing-Allow-Origin'), $app,
+	'Timing-Allow-Origin');
+is(header(get('/timing', $evil), 'Timing-Allow-Origin'), '',
+	'Timing-Allow-Origin: denied');
+is(header(get('/timing'), 'Timing-Allow-Origin'), '',
+	'Timing-Allow-Origin: no origin');
+is(header(get('/timing-star'), 'Timing-Allow-Origin'), '*',
+	"Timing-Allow-Origin: '*'");
+
+$r = get('/error', $app);
+is(header($r, 'X-Status') . ' ' . header($r, 'X-Origin'), "ALLOWED $app",
+	'after an internal redirect');
+is(header(get('/error', $evil), 'X-Status'), 'DENIED',
+	'after an internal redirect: denied');
+
+# In the log
+
+$t->stop();
+
+my @lines = split /\n/, $t->read_file('cors.log');
+
+is_deeply([@lines[0 .. $#simple]],
+	[map { "$$_[0] [$$_[3]] [$$_[4]]" } @simple], 'log_format');
+is_deeply([@lines[@simple .. $#simple + @preflights]],
+	[map { "$$_[0] [$$_[4]] [$$_[5]]" } @preflights],
+	'log_format: preflights');
+
+###############################################################################
