@@ -3,7 +3,6 @@
 //! It runs behind `add_header` and the upstream's headers, so that it sees, and replaces, what they have set.
 
 use cors_policy::list::{elements, is_token};
-use cors_policy::origins::Evaluated;
 use cors_policy::request::{Field, MethodKind};
 use cors_policy::{preflight, Decision, Grant, Status};
 use ngx::core::Status as Code;
@@ -13,7 +12,7 @@ use crate::barrier::guard;
 use crate::denial;
 use crate::location::LocationConf;
 use crate::next::Next;
-use crate::policy::Policy;
+use crate::policy::{Policy, Response};
 use crate::request::{self, OutOfMemory, Request, REQUEST_HEADERS, REQUEST_METHOD, REQUEST_PRIVATE_NETWORK};
 
 /// The header filter behind this one.
@@ -69,7 +68,7 @@ extern "C" fn with_policy(
     }
 }
 
-/// Where `origin`, if there is one, decides alone.
+/// Where `origin`, which is empty if there is none, decides alone.
 #[inline(never)]
 extern "C" fn plainly(
     request: *mut ngx_http_request_t,
@@ -79,21 +78,39 @@ extern "C" fn plainly(
 ) -> ngx_int_t {
     // SAFETY: nginx has called the entry with it, and keeps the origin as long as the request.
     let (r, value) = unsafe { (Request::from_ptr(request), request::slice(&origin)) };
-    let field = if origin.data.is_null() { Field::Absent } else { Field::One(value) };
-    let log = r.log();
+    let origins = &policy.engine.origins;
+    if origins.is_any() {
+        return write_plainly(request, &policy.allowed, ngx_str_t::empty());
+    }
+    if guard(|| r.log(), false, || origins.allows(value)) {
+        return write_plainly(request, &policy.allowed, origin);
+    }
+    if r.logs(policy.log_level) {
+        log_denied(request, location, policy);
+    }
+    write_plainly(request, &policy.denied, ngx_str_t::empty())
+}
+
+/// Writes a response, with `origin` as `Access-Control-Allow-Origin`; without one, as it is.
+#[inline(always)]
+fn write_plainly(request: *mut ngx_http_request_t, response: &'static Response, origin: ngx_str_t) -> ngx_int_t {
+    // SAFETY: as above.
+    let (r, value) = unsafe { (Request::from_ptr(request), request::slice(&origin)) };
+    let origin = (!value.is_empty()).then_some(value);
+    if r.has_no_headers_out() {
+        return match response.only_header() {
+            Some(header) if origin.is_none() && r.push_first_header(header) => NEXT.call(request),
+            _ => go_on(request, Some(r.push_headers(response.headers(), origin))),
+        };
+    }
     let written = guard(
-        || log,
+        || r.log(),
         None,
         || {
-            let grant = policy.engine.grant(field, || Evaluated::Denied);
+            // SAFETY: as above.
+            let r = unsafe { Request::from_ptr(request) };
             let has_vary = remove(r);
-            if grant != Grant::None {
-                return Some(policy.allowed.write(r, grant, has_vary));
-            }
-            if field != Field::Absent && r.logs(policy.log_level) {
-                log_denied(r, location, policy);
-            }
-            Some(policy.denied.write(r, grant, has_vary))
+            Some(response.write(r, origin, has_vary))
         },
     );
     go_on(request, written)
@@ -133,10 +150,19 @@ extern "C" fn fail_closed(request: *mut ngx_http_request_t) {
 }
 
 #[cold]
-fn log_denied(r: &mut Request, location: &'static LocationConf, policy: &'static Policy) {
-    let asked = r.asked();
-    let decision = policy.decide(r, &asked);
-    denial::log(r, location, policy, &asked, decision);
+extern "C" fn log_denied(request: *mut ngx_http_request_t, location: &'static LocationConf, policy: &'static Policy) {
+    // SAFETY: nginx has called the entry with it.
+    let r = unsafe { Request::from_ptr(request) };
+    let log = r.log();
+    guard(
+        || log,
+        (),
+        || {
+            let asked = r.asked();
+            let decision = policy.decide(r, &asked);
+            denial::log(r, location, policy, &asked, decision);
+        },
+    );
 }
 
 fn respond(r: &mut Request, location: &'static LocationConf, policy: &'static Policy) -> Result<(), OutOfMemory> {
@@ -200,7 +226,7 @@ fn write(r: &mut Request, policy: &Policy, decision: Decision<'_>) -> Result<(),
         (false, Grant::None) => &policy.denied,
         (false, _) => &policy.allowed,
     };
-    response.write(r, decision.grant, has_vary)?;
+    response.write_for(r, decision.grant, has_vary)?;
     if preflight && decision.grant != Grant::None {
         echo(r, policy)?;
     }

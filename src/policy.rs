@@ -50,24 +50,33 @@ impl Response {
         }
     }
 
-    /// Writes it for a request that gets `grant`. Where the answer is `*` it does not depend on `Origin`, and `Vary` is left
-    /// as it is; where there is a `Vary` already, its names are added to that.
+    /// All of them.
     #[inline(always)]
-    pub fn write(&self, r: &mut Request, grant: Grant<'_>, has_vary: bool) -> Result<(), OutOfMemory> {
-        if !has_vary && (grant != Grant::Any || self.vary.is_empty()) {
-            return r.push_headers(&self.headers, grant.value());
-        }
-        self.write_with_care(r, grant)
+    pub fn headers(&self) -> &[ngx_table_elt_t] {
+        &self.headers
     }
 
-    #[inline(never)]
-    fn write_with_care(&self, r: &mut Request, grant: Grant<'_>) -> Result<(), OutOfMemory> {
-        let but_vary = self.headers.len() - usize::from(!self.vary.is_empty());
-        r.push_headers(&self.headers[..but_vary], grant.value())?;
-        if grant == Grant::Any || self.vary.is_empty() {
-            return Ok(());
+    /// Writes it, with `origin` instead of what it says in `Access-Control-Allow-Origin`; where there is a `Vary` already, its
+    /// names are added to that.
+    pub fn write(&self, r: &mut Request, origin: Option<&[u8]>, has_vary: bool) -> Result<(), OutOfMemory> {
+        if !has_vary || self.vary.is_empty() {
+            return r.push_headers(&self.headers, origin);
         }
+        r.push_headers(self.but_vary(), origin)?;
         merge_vary(r, self.vary)
+    }
+
+    /// Writes it for a request that gets `grant`; where that is `*`, the answer does not depend on `Origin`.
+    pub fn write_for(&self, r: &mut Request, grant: Grant<'_>, has_vary: bool) -> Result<(), OutOfMemory> {
+        match grant {
+            Grant::Any => r.push_headers(self.but_vary(), None),
+            Grant::Origin(origin) => self.write(r, Some(origin), has_vary),
+            Grant::None => self.write(r, None, has_vary),
+        }
+    }
+
+    fn but_vary(&self) -> &[ngx_table_elt_t] {
+        &self.headers[..self.headers.len() - usize::from(!self.vary.is_empty())]
     }
 }
 
