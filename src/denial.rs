@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cors_policy::request::{Field, Request as Asked};
+use cors_policy::request::Field;
 use cors_policy::{Decision, Status};
 use ngx::ngx_log_error;
 
@@ -15,15 +15,16 @@ const LONGEST: usize = 256;
 
 /// Writes the line, once for a request, if its level is logged at all.
 #[inline]
-pub fn log(r: &mut Request, location: &LocationConf, policy: &Policy, asked: &Asked<'_>, decision: Decision<'_>) {
+pub fn log(r: &mut Request, location: &LocationConf, policy: &Policy, decision: Decision<'_>) {
     if r.logs(policy.log_level) {
-        write(r, location, policy, asked, decision);
+        write(r, location, policy, decision);
     }
 }
 
 #[cold]
-fn write(r: &mut Request, location: &LocationConf, policy: &Policy, asked: &Asked<'_>, mut decision: Decision<'_>) {
-    decision.refine(&r.asked());
+fn write(r: &mut Request, location: &LocationConf, policy: &Policy, decision: Decision<'_>) {
+    let asked = r.asked();
+    let decision = policy.explain(r, decision);
     let line = Line { origin: asked.origin, site: asked.sec_fetch_site.unwrap_or_default(), decision };
     if line.is_empty() || r.logged_before(location) {
         return;

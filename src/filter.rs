@@ -160,7 +160,7 @@ extern "C" fn log_denied(request: *mut ngx_http_request_t, location: &'static Lo
         || {
             let asked = r.asked();
             let decision = policy.decide(r, &asked);
-            denial::log(r, location, policy, &asked, decision);
+            denial::log(r, location, policy, decision);
         },
     );
 }
@@ -191,7 +191,7 @@ fn decide<'r>(r: &mut Request, location: &'static LocationConf, policy: &'static
         if decision.status != Status::Denied {
             decision = take_over(r, location, policy, decision);
         }
-        denial::log(r, location, policy, &asked, decision);
+        denial::log(r, location, policy, decision);
     }
     decision
 }

@@ -144,11 +144,15 @@ impl Policy {
         self.bypass.is_some_and(|predicates| r.bypasses(predicates))
     }
 
-    /// What becomes of the request that has been `asked`.
+    /// What the request that has been `asked` is answered with.
     #[inline]
     pub fn decide<'r>(&self, r: &mut Request, asked: &Asked<'r>) -> Decision<'r> {
-        let lines = r.values(&REQUEST_HEADERS);
-        self.engine.decide(asked, || lines, || self.by_value(r, asked.origin.one()))
+        self.engine.decide(asked, || self.by_value(r, asked.origin.one()))
+    }
+
+    /// The same, said exactly.
+    pub fn explain<'r>(&self, r: &Request, decision: Decision<'r>) -> Decision<'r> {
+        self.engine.explain(decision, &r.asked(), r.values(&REQUEST_HEADERS))
     }
 
     /// The status that a request is answered with at once; `None` where it goes on.

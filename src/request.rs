@@ -158,6 +158,23 @@ impl Request {
         asked
     }
 
+    /// The same without what only enforcement looks at where the request is an `OPTIONS`, which it exempts.
+    #[inline]
+    pub fn asked_in_short<'r>(&self) -> Asked<'r> {
+        if self.method() != MethodKind::Options {
+            return self.asked();
+        }
+        let mut asked = Asked { method: MethodKind::Options, ..Asked::default() };
+        for header in self.headers_in() {
+            if ORIGIN.is(header) {
+                asked.origin.add(value(header));
+            } else if REQUEST_METHOD.is(header) {
+                asked.request_method.add(value(header));
+            }
+        }
+        asked
+    }
+
     /// `Origin` alone, which is what most requests are decided by.
     #[inline(always)]
     pub fn origin<'r>(&self) -> Field<'r> {
@@ -314,13 +331,10 @@ impl Request {
         self.0.headers_out.status
     }
 
-    /// Makes the response one without a body.
+    /// Makes a response that somebody has begun one without a body.
     pub fn make_empty(&mut self, status: u16) {
-        let no_content = u32::from(status) == NGX_HTTP_NO_CONTENT;
         let out = &mut self.0.headers_out;
-        out.status = ngx_uint_t::from(status);
         out.status_line = ngx_str_t::empty();
-        out.content_length_n = if no_content { -1 } else { 0 };
         out.content_type = ngx_str_t::empty();
         out.content_type_len = 0;
         for pointer in
@@ -333,6 +347,13 @@ impl Request {
             *pointer = ptr::null_mut();
         }
         out.last_modified_time = -1;
+        self.set_empty(status);
+    }
+
+    fn set_empty(&mut self, status: u16) {
+        let no_content = u32::from(status) == NGX_HTTP_NO_CONTENT;
+        self.0.headers_out.status = ngx_uint_t::from(status);
+        self.0.headers_out.content_length_n = if no_content { -1 } else { 0 };
         self.0.set_header_only(1);
         self.0.set_disable_not_modified(1);
     }
@@ -344,7 +365,7 @@ impl Request {
         if discarded != NGX_OK as ngx_int_t {
             return Status(discarded);
         }
-        self.make_empty(status);
+        self.set_empty(status);
         // SAFETY: the header has not been sent: no content handler has run.
         Status(unsafe { ngx_http_send_header(self.as_ptr()) })
     }

@@ -77,12 +77,12 @@ fn decide(r: &mut Request, location: &'static LocationConf, policy: &'static Pol
     if !policy.active || policy.bypasses(r) {
         return None;
     }
-    let asked = r.asked();
+    let asked = r.asked_in_short();
     let decision = policy.decide(r, &asked);
     if r.keep_decision(decision).is_err() {
         return Some(Code::NGX_ERROR);
     }
     let status = policy.answer(decision.status)?;
-    denial::log(r, location, policy, &asked, decision);
+    denial::log(r, location, policy, decision);
     (!policy.dry_run).then(|| r.answer(status))
 }

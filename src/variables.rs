@@ -90,15 +90,16 @@ unsafe fn get<'r>(
 }
 
 fn decide<'r>(r: &mut Request, policy: &'static Policy) -> Decision<'r> {
-    let asked = r.asked();
-    let mut decision = match r.decision() {
+    let decision = match r.decision() {
         Some(decision) => decision,
         None if policy.bypasses(r) => {
-            let status = if asked.origin == Field::Absent { Status::NoOrigin } else { Status::Bypass };
+            let status = if r.origin() == Field::Absent { Status::NoOrigin } else { Status::Bypass };
             return Decision { status, grant: Grant::None, missing: b"" };
         }
-        None => policy.decide(r, &asked),
+        None => {
+            let asked = r.asked();
+            policy.decide(r, &asked)
+        }
     };
-    decision.refine(&asked);
-    decision
+    policy.explain(r, decision)
 }

@@ -6,6 +6,9 @@
 //! byte of its origin, whatever the expressions are and however many; nothing is compiled or cached at run time, and no
 //! input can make it slow. Where all expressions together would grow too large an automaton, they are halved.
 //!
+//! Where everything that a policy's expressions match is well-formed, which is decided on the automata, an origin that they
+//! match is not parsed.
+//!
 //! An expression must match the whole origin, whether or not it is written with `^` and `$`.
 
 use std::collections::HashSet;
@@ -19,6 +22,7 @@ use regex_automata::{Anchored, MatchKind};
 use regex_syntax::ast::{self, Ast};
 use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
+use crate::origin::MAX_LABEL;
 use crate::{Problem, Reason};
 
 /// What the automaton of one expression, or of all that fit into one, may take, and building it as much again.
@@ -26,7 +30,14 @@ const SIZE_LIMIT: usize = 16 << 20;
 
 /// A set of expressions.
 #[derive(Default)]
-pub struct Expressions(Vec<Automata>);
+pub struct Expressions {
+    automata: Vec<Automata>,
+    /// Whether what they match is well-formed, but for lengths that an origin of [`SHORT`] bytes cannot exceed.
+    well_formed: bool,
+}
+
+/// Of an origin of at most this length no part is too long.
+const SHORT: usize = MAX_LABEL;
 
 impl Expressions {
     /// Compiles expressions that [`check`] has seen, each with what says where it stands.
@@ -43,17 +54,23 @@ impl Expressions {
             let (place, source) = &sources[at];
             (place.clone(), Problem::new(source.as_bytes(), Reason::ExpressionTooLarge))
         })?;
-        Ok(Expressions(automata))
+        let well_formed = automata.iter().all(|ours| !ours.reaches_with(&WELL_FORMED, |ours, wire| ours && !wire));
+        Ok(Expressions { automata, well_formed })
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.automata.is_empty()
+    }
+
+    /// Whether an origin that is matched is known to be well-formed without being parsed.
+    pub fn vouches_for(&self, origin: &[u8]) -> bool {
+        self.well_formed && origin.len() <= SHORT
     }
 
     /// Whether one of them matches the whole of a well-formed origin.
     pub fn matches(&self, origin: &[u8]) -> bool {
-        self.0.iter().any(|automaton| automaton.matches(origin))
+        self.automata.iter().any(|automaton| automaton.matches(origin))
     }
 }
 
@@ -268,6 +285,12 @@ fn known(source: &str) -> Automata {
 static WIRE: LazyLock<Automata> =
     LazyLock::new(|| known(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:[1-9][0-9]{0,4})?"));
 
+/// Origins that are well-formed if none of their parts is too long: not all of them, but those that expressions are about.
+static WELL_FORMED: LazyLock<Automata> = LazyLock::new(|| {
+    let port = "([1-9][0-9]{3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
+    known(&format!(r"https?://[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?(:{port})?"))
+});
+
 /// Origins that anyone can register: a name of letters under a top-level domain.
 static ANYONES: LazyLock<[Automata; 2]> =
     LazyLock::new(|| [known(r"https://[a-z]{1,20}\.[a-z]{2,6}"), known(r"http://[a-z]{1,20}\.[a-z]{2,6}")]);
@@ -355,7 +378,7 @@ mod tests {
     fn a_thousand_expressions_are_one_automaton() {
         let sources: Vec<_> = (0..1000).map(|i| ((), format!(r"^https://pr-\d+\.t{i}\.example\.dev$"))).collect();
         let expressions = Expressions::new(&sources).ok().unwrap();
-        assert_eq!(expressions.0.len(), 1);
+        assert_eq!(expressions.automata.len(), 1);
         assert!(expressions.matches(b"https://pr-12.t999.example.dev"));
         assert!(!expressions.matches(b"https://pr-12.t1000.example.dev"));
     }
@@ -364,7 +387,7 @@ mod tests {
     fn what_does_not_fit_together_is_halved() {
         let sources: Vec<_> = (0..12).map(|i| ((), format!("https://.*{}.{{9}}", char::from(b'a' + i)))).collect();
         let expressions = Expressions::new(&sources).ok().unwrap();
-        assert!(expressions.0.len() > 1);
+        assert!(expressions.automata.len() > 1);
         assert!(expressions.matches(b"https://l123456789") && !expressions.matches(b"https://z123456789"));
     }
 
@@ -420,7 +443,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn which_expressions_vouch_for_what_they_match() {
+        for source in
+            [r"https://app\.example\.com", r"^https?://\w+\.example\.com$", r"https://pr-\d+\.example\.dev:8443"]
+        {
+            assert!(compile_all(&[source]).well_formed, "{source}");
+        }
+        for source in
+            [".*", r"http://localhost:\d+", r"https://[^/]+", "http://a:80", r"app://a", r"https://.*\.example\.com"]
+        {
+            assert!(!compile_all(&[source]).well_formed, "{source}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_vouched_for_is_well_formed(origin in "https?://[a-z0-9_.-]{1,55}(:[0-9]{1,6})?") {
+            if origin.len() <= SHORT && WELL_FORMED.matches(origin.as_bytes()) {
+                prop_assert!(origin::parse(origin.as_bytes()).is_some(), "{}", origin);
+            }
+        }
+
         #[test]
         fn agrees_with_the_regex_crate(
             sources in prop::collection::vec(

@@ -20,6 +20,7 @@ const TCHAR: [bool; 256] = {
 };
 
 /// Whether `value` is a token (RFC 9110, section 5.6.2): what methods and header names are.
+#[inline]
 pub fn is_token(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&b| TCHAR[b as usize])
 }

@@ -74,11 +74,11 @@ statuses! {
     Allowed => "ALLOWED",
     /// Its origin is not allowed.
     Denied => "DENIED",
-    /// Its origin is not listed but the request's own; only [`Decision::refine`] tells this from [`Status::Denied`].
+    /// Its origin is not listed but the request's own; only [`Policy::explain`] tells this from [`Status::Denied`].
     SameOrigin => "SAME_ORIGIN",
     /// Enforcement stops it.
     Rejected => "REJECTED",
-    /// A preflight whose origin, method and headers are allowed.
+    /// A preflight whose origin is allowed; its method and headers too, when [`Policy::explain`] says so.
     Preflight => "PREFLIGHT",
     /// A preflight whose origin is not allowed.
     PreflightOriginDenied => "PREFLIGHT_ORIGIN_DENIED",
@@ -114,15 +114,6 @@ pub struct Decision<'a> {
     pub missing: &'a [u8],
 }
 
-impl Decision<'_> {
-    /// Tells a request of the server's own origin from a denied one, which makes no difference to the answer.
-    pub fn refine(&mut self, request: &Request<'_>) {
-        if self.status == Status::Denied && request.is_same_origin() {
-            self.status = Status::SameOrigin;
-        }
-    }
-}
-
 impl Policy {
     /// What `Access-Control-Allow-Origin` says. `by_value` looks the origin up in values that are only known at run time
     /// (see [`crate::origins::evaluated`]) and is asked only where the configured origins do not allow it.
@@ -144,43 +135,49 @@ impl Policy {
         }
     }
 
-    /// What becomes of `request`; `lines` are its `Access-Control-Request-Headers` field lines, read only for a preflight.
+    /// What `request` is answered with. What makes no difference to that is left to [`Policy::explain`].
     #[inline]
-    pub fn decide<'a, L: Iterator<Item = &'a [u8]>>(
-        &self,
-        request: &Request<'a>,
-        lines: impl FnOnce() -> L,
-        by_value: impl FnOnce() -> Evaluated,
-    ) -> Decision<'a> {
+    pub fn decide<'a>(&self, request: &Request<'a>, by_value: impl FnOnce() -> Evaluated) -> Decision<'a> {
         let grant = self.grant(request.origin, by_value);
         let granted = grant != Grant::None;
-        let mut missing: &[u8] = b"";
-        let status = if let Some(method) = request.preflight_method() {
-            if granted {
-                match preflight::check(&self.methods, &self.headers, self.credentials, method, lines()) {
-                    Answer::Covered => Status::Preflight,
+        let status = match request.preflight_method() {
+            Some(_) if granted => Status::Preflight,
+            Some(_) => Status::PreflightOriginDenied,
+            None if self.enforce && !request.passes(|| granted) => Status::Rejected,
+            None if request.origin.is_absent() => Status::NoOrigin,
+            None if granted => Status::Allowed,
+            None => Status::Denied,
+        };
+        Decision { status, grant, missing: b"" }
+    }
+
+    /// Says more exactly what became of `request`: whether what a preflight asks for is on the lists (the browser sees that
+    /// for itself), and whether an origin that is not listed is the request's own. `lines` are its
+    /// `Access-Control-Request-Headers` field lines.
+    pub fn explain<'a>(
+        &self,
+        mut decision: Decision<'a>,
+        request: &Request<'a>,
+        lines: impl Iterator<Item = &'a [u8]>,
+    ) -> Decision<'a> {
+        match (decision.status, request.preflight_method()) {
+            (Status::Preflight, Some(method)) => {
+                match preflight::check(&self.methods, &self.headers, self.credentials, method, lines) {
+                    Answer::Covered => {}
                     Answer::MethodMissing(name) => {
-                        missing = name;
-                        Status::PreflightMethodDenied
+                        decision.status = Status::PreflightMethodDenied;
+                        decision.missing = name;
                     }
                     Answer::HeaderMissing(name) => {
-                        missing = name;
-                        Status::PreflightHeaderDenied
+                        decision.status = Status::PreflightHeaderDenied;
+                        decision.missing = name;
                     }
                 }
-            } else {
-                Status::PreflightOriginDenied
             }
-        } else if self.enforce && !request.passes(|| granted) {
-            Status::Rejected
-        } else if request.origin.is_absent() {
-            Status::NoOrigin
-        } else if granted {
-            Status::Allowed
-        } else {
-            Status::Denied
-        };
-        Decision { status, grant, missing }
+            (Status::Denied, _) if request.is_same_origin() => decision.status = Status::SameOrigin,
+            _ => {}
+        }
+        decision
     }
 }
 
@@ -205,9 +202,8 @@ mod tests {
     }
 
     fn decide<'a>(policy: &Policy, request: &Request<'a>) -> Decision<'a> {
-        let mut decision = policy.decide(request, || [&b"x-own"[..]].into_iter(), || Evaluated::Denied);
-        decision.refine(request);
-        decision
+        let decision = policy.decide(request, || Evaluated::Denied);
+        policy.explain(decision, request, [&b"x-own"[..]].into_iter())
     }
 
     #[test]
