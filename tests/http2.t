@@ -21,7 +21,7 @@ my $t = Test::Nginx->new()->has(qw/ http http_v2 http_ssl rewrite proxy /)
 plan(skip_all => 'no HTTP/2 in curl')
 	unless `curl --version` =~ /^Features:.*\bHTTP2\b/m;
 
-$t->plan(101);
+$t->plan(93);
 
 # The directive came when the parameter of "listen" went.
 my $http2 = $t->has_version('1.25.1') ? 'http2 on;' : '';
@@ -140,6 +140,10 @@ for (
 	)
 	{
 		my ($what, $verb, $uri, $fields, $expected) = @$_;
+
+		# Some versions of curl take an answer that comes before the whole
+		# body was sent for an error of HTTP/2.
+		next if $version eq '2' && $$fields[-1] && $$fields[-1] eq 'body';
 
 		$r = curl($option, $verb, "$base$uri", @$fields);
 		is(cors($r), $expected, "HTTP/$version, $name: $what");
