@@ -75,6 +75,8 @@ MAP_PREFLIGHT = (
 """
 )
 
+PREFLIGHT_LISTS = "cors_allow_credentials on; cors_allow_methods GET PUT; cors_allow_headers Content-Type; cors_max_age 1h;"
+
 
 def exact(n):
     return [f"https://tenant-{i}.example.com" for i in range(1, n)] + [ALLOWED]
@@ -152,7 +154,7 @@ def cases(quick):
         Case(
             "preflight",
             "module",
-            module_origins(1) + "cors_allow_methods GET PUT; cors_allow_headers Content-Type; cors_max_age 1h;" + HELLO,
+            lines_of("cors_allow_origin", exact(1)) + PREFLIGHT_LISTS + HELLO,
             PREFLIGHT,
         ),
     ]

@@ -80,23 +80,26 @@ extern "C" fn plainly(
     let (r, value) = unsafe { (Request::from_ptr(request), request::slice(&origin)) };
     let origins = &policy.engine.origins;
     if origins.is_any() {
-        return write_plainly(request, &policy.allowed, ngx_str_t::empty());
+        return write_plainly(request, &policy.allowed, None);
     }
     if guard(|| r.log(), false, || origins.allows(value)) {
-        return write_plainly(request, &policy.allowed, origin);
+        return write_plainly(request, &policy.allowed, Some(value));
     }
     if r.logs(policy.log_level) {
         log_denied(request, location, policy);
     }
-    write_plainly(request, &policy.denied, ngx_str_t::empty())
+    write_plainly(request, &policy.denied, None)
 }
 
 /// Writes a response, with `origin` as `Access-Control-Allow-Origin`; without one, as it is.
 #[inline(always)]
-fn write_plainly(request: *mut ngx_http_request_t, response: &'static Response, origin: ngx_str_t) -> ngx_int_t {
+fn write_plainly(
+    request: *mut ngx_http_request_t,
+    response: &'static Response,
+    origin: Option<&'static [u8]>,
+) -> ngx_int_t {
     // SAFETY: as above.
-    let (r, value) = unsafe { (Request::from_ptr(request), request::slice(&origin)) };
-    let origin = (!value.is_empty()).then_some(value);
+    let r = unsafe { Request::from_ptr(request) };
     if r.has_no_headers_out() {
         return match response.only_header() {
             Some(header) if origin.is_none() && r.push_first_header(header) => NEXT.call(request),
@@ -124,9 +127,8 @@ extern "C" fn with_care(
     policy: &'static Policy,
 ) -> ngx_int_t {
     // SAFETY: nginx has called the entry with it.
-    let r = unsafe { Request::from_ptr(request) };
-    let log = r.log();
-    let written = guard(|| log, None, || Some(respond(r, location, policy)));
+    let r = || unsafe { Request::from_ptr(request) };
+    let written = guard(|| r().log(), None, || Some(respond(r(), location, policy)));
     go_on(request, written)
 }
 
@@ -165,6 +167,7 @@ extern "C" fn log_denied(request: *mut ngx_http_request_t, location: &'static Lo
     );
 }
 
+#[inline(always)]
 fn respond(r: &mut Request, location: &'static LocationConf, policy: &'static Policy) -> Result<(), OutOfMemory> {
     if !policy.active {
         return Ok(());
@@ -217,6 +220,7 @@ fn take_over<'r>(
     decision
 }
 
+#[inline(always)]
 fn write(r: &mut Request, policy: &Policy, decision: Decision<'_>) -> Result<(), OutOfMemory> {
     let has_vary = remove(r);
     let preflight = decision.status.is_preflight();
@@ -227,8 +231,8 @@ fn write(r: &mut Request, policy: &Policy, decision: Decision<'_>) -> Result<(),
         (false, _) => &policy.allowed,
     };
     response.write_for(r, decision.grant, has_vary)?;
-    if preflight && decision.grant != Grant::None {
-        echo(r, policy)?;
+    if preflight && policy.echoes && decision.grant != Grant::None {
+        return echo(r, policy);
     }
     Ok(())
 }
@@ -255,6 +259,7 @@ fn remove_from_list(r: &mut Request) -> bool {
 
 /// What an answer to a preflight takes from the request: what was asked for where `*` would be taken literally, and the
 /// permission to reach a private network.
+#[cold]
 fn echo(r: &mut Request, policy: &Policy) -> Result<(), OutOfMemory> {
     if policy.echo_method {
         let method = r.values(&REQUEST_METHOD).next().and_then(preflight::requested_method);

@@ -173,6 +173,7 @@ impl Settings {
         let headers = self.headers.clone().unwrap_or_default();
         let echo_method = credentials && methods.is_any();
         let echo_headers = credentials && headers.is_any();
+        let private_network = self.private_network.unwrap_or(false);
         let any = origins.is_any();
         let allow_origin = ("Access-Control-Allow-Origin", Some("*".to_owned()));
         let allow_credentials = ("Access-Control-Allow-Credentials", credentials.then(|| "true".to_owned()));
@@ -194,9 +195,10 @@ impl Settings {
             denied: Response::new(vary::SIMPLE, &[]),
             preflight: Response::new(preflight_vary, &preflight),
             preflight_denied: Response::new(vary::PREFLIGHT, &[]),
+            echoes: echo_method || echo_headers || private_network,
             echo_method,
             echo_headers,
-            private_network: self.private_network.unwrap_or(false),
+            private_network,
             answers_preflights: self.preflight.unwrap_or(true),
             preflight_status: self.preflight_status.unwrap_or(204),
             reject_status: self.reject_status.unwrap_or(403),

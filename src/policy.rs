@@ -58,6 +58,7 @@ impl Response {
 
     /// Writes it, with `origin` instead of what it says in `Access-Control-Allow-Origin`; where there is a `Vary` already, its
     /// names are added to that.
+    #[inline(always)]
     pub fn write(&self, r: &mut Request, origin: Option<&[u8]>, has_vary: bool) -> Result<(), OutOfMemory> {
         if !has_vary || self.vary.is_empty() {
             return r.push_headers(&self.headers, origin);
@@ -67,6 +68,7 @@ impl Response {
     }
 
     /// Writes it for a request that gets `grant`; where that is `*`, the answer does not depend on `Origin`.
+    #[inline(always)]
     pub fn write_for(&self, r: &mut Request, grant: Grant<'_>, has_vary: bool) -> Result<(), OutOfMemory> {
         match grant {
             Grant::Any => r.push_headers(self.but_vary(), None),
@@ -110,6 +112,8 @@ pub struct Policy {
     pub preflight: Response,
     /// What the answer to a preflight from an origin that is not allowed gets.
     pub preflight_denied: Response,
+    /// Whether it takes anything from the request: one of the next three.
+    pub echoes: bool,
     /// Whether the requested method is echoed.
     pub echo_method: bool,
     /// Whether the requested headers are echoed.

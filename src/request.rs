@@ -165,7 +165,9 @@ impl Request {
             return self.asked();
         }
         let mut asked = Asked { method: MethodKind::Options, ..Asked::default() };
-        for header in self.headers_in() {
+        // SAFETY: as in `headers_in`.
+        let mut headers = unsafe { Elements::of(&self.0.headers_in.headers) };
+        while let Some(header) = headers.find(|header| ORIGIN.may_be(header) || REQUEST_METHOD.may_be(header)) {
             if ORIGIN.is(header) {
                 asked.origin.add(value(header));
             } else if REQUEST_METHOD.is(header) {
@@ -180,8 +182,8 @@ impl Request {
     pub fn origin<'r>(&self) -> Field<'r> {
         // SAFETY: as in `headers_in`.
         let mut headers = unsafe { Elements::of(&self.0.headers_in.headers) };
-        let Some(header) = headers.find_name(&ORIGIN) else { return Field::Absent };
-        match headers.find_name(&ORIGIN) {
+        let Some(header) = headers.find(|header| ORIGIN.is(header)) else { return Field::Absent };
+        match headers.find(|header| ORIGIN.is(header)) {
             None => Field::One(value(header)),
             Some(_) => Field::Many,
         }
@@ -351,19 +353,24 @@ impl Request {
     }
 
     fn set_empty(&mut self, status: u16) {
-        let no_content = u32::from(status) == NGX_HTTP_NO_CONTENT;
         self.0.headers_out.status = ngx_uint_t::from(status);
-        self.0.headers_out.content_length_n = if no_content { -1 } else { 0 };
         self.0.set_header_only(1);
-        self.0.set_disable_not_modified(1);
+        if u32::from(status) == NGX_HTTP_NO_CONTENT {
+            self.0.headers_out.content_length_n = -1;
+        } else {
+            self.0.headers_out.content_length_n = 0;
+            self.0.set_disable_not_modified(1);
+        }
     }
 
     /// Answers with a header alone; the return value is what a phase handler returns.
     pub fn answer(&mut self, status: u16) -> Status {
-        // SAFETY: nginx allows it for a request that has not been answered.
-        let discarded = unsafe { ngx_http_discard_request_body(self.as_ptr()) };
-        if discarded != NGX_OK as ngx_int_t {
-            return Status(discarded);
+        if self.0.headers_in.content_length_n > 0 || self.0.headers_in.chunked() != 0 {
+            // SAFETY: nginx allows it for a request that has not been answered.
+            let discarded = unsafe { ngx_http_discard_request_body(self.as_ptr()) };
+            if discarded != NGX_OK as ngx_int_t {
+                return Status(discarded);
+            }
         }
         self.set_empty(status);
         // SAFETY: the header has not been sent: no content handler has run.
@@ -400,10 +407,16 @@ impl Name {
         Name { hash, lower }
     }
 
+    /// Whether `header` has this name's hash.
+    #[inline(always)]
+    fn may_be(&self, header: &ngx_table_elt_t) -> bool {
+        header.hash == self.hash
+    }
+
     /// Whether `header` has this name.
     #[inline]
     fn is(&self, header: &ngx_table_elt_t) -> bool {
-        header.hash == self.hash
+        self.may_be(header)
             && header.key.len == self.lower.len()
             // SAFETY: nginx keeps the lower-case name, as long as the name, with every request header.
             && unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) } == self.lower
@@ -444,15 +457,15 @@ impl Elements {
 }
 
 impl Elements {
-    /// The next header of that name. Four at a time, because this loop is most of what the module does to a request.
+    /// The next header that is `wanted`. Four at a time, because this loop is most of what the module does to a request.
     #[inline(always)]
-    fn find_name<'r>(&mut self, name: &Name) -> Option<&'r ngx_table_elt_t> {
+    fn find<'r>(&mut self, wanted: impl Fn(&ngx_table_elt_t) -> bool) -> Option<&'r ngx_table_elt_t> {
         loop {
             // SAFETY: from `at` to `end` there are elements, of a list that lives as long as its request.
             unsafe {
                 while self.end.offset_from_unsigned(self.at) >= 4 {
-                    let four = &*self.at.cast::<[ngx_table_elt_t; 4]>();
-                    if four.iter().any(|header| header.hash == name.hash) {
+                    let [a, b, c, d] = &*self.at.cast::<[ngx_table_elt_t; 4]>();
+                    if wanted(a) || wanted(b) || wanted(c) || wanted(d) {
                         break;
                     }
                     self.at = self.at.add(4);
@@ -460,7 +473,7 @@ impl Elements {
                 while self.at != self.end {
                     let header = &*self.at;
                     self.at = self.at.add(1);
-                    if name.is(header) {
+                    if wanted(header) {
                         return Some(header);
                     }
                 }

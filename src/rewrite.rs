@@ -64,9 +64,8 @@ extern "C" fn with_policy(
     policy: &'static Policy,
 ) -> ngx_int_t {
     // SAFETY: nginx has called the entry with it.
-    let r = unsafe { Request::from_ptr(request) };
-    let log = r.log();
-    match guard(|| log, Some(Code::NGX_ERROR), || decide(r, location, policy)) {
+    let r = || unsafe { Request::from_ptr(request) };
+    match guard(|| r().log(), Some(Code::NGX_ERROR), || decide(r(), location, policy)) {
         Some(answer) => answer.0,
         None => NEXT.call(request),
     }

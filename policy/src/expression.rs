@@ -12,6 +12,7 @@
 //! An expression must match the whole origin, whether or not it is written with `^` and `$`.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::LazyLock;
 
 use regex_automata::dfa::{dense, Automaton, StartKind};
@@ -132,7 +133,8 @@ impl Automata {
 
     /// Whether some input over the alphabet of origins leads both automata to states for which `wanted` holds.
     fn reaches_with(&self, other: &Automata, wanted: impl Fn(bool, bool) -> bool) -> bool {
-        let mut seen = HashSet::from([(self.start, other.start)]);
+        // A fixed hash: reading the same configuration takes the same steps each time.
+        let mut seen = HashSet::<_, BuildHasherDefault<DefaultHasher>>::from_iter([(self.start, other.start)]);
         let mut open = vec![(self.start, other.start)];
         while let Some((a, b)) = open.pop() {
             if wanted(self.accepts(a), other.accepts(b)) {

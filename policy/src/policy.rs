@@ -136,7 +136,7 @@ impl Policy {
     }
 
     /// What `request` is answered with. What makes no difference to that is left to [`Policy::explain`].
-    #[inline]
+    #[inline(always)]
     pub fn decide<'a>(&self, request: &Request<'a>, by_value: impl FnOnce() -> Evaluated) -> Decision<'a> {
         let grant = self.grant(request.origin, by_value);
         let granted = grant != Grant::None;
