@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy auth_basic /)->plan(233);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy auth_basic /)->plan(239);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -108,6 +108,20 @@ http {
             cors_preflight    off;
             return 200;
         }
+
+        location /internal {
+            cors_enforce on;
+            internal;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  returns;
+
+        cors_enforce on;
+
+        return 301 https://$host$request_uri;
     }
 }
 
@@ -289,8 +303,18 @@ is(cors(get('/auth', $trusted)), '401 ' . allowed($trusted),
 	'authentication of those who pass');
 is(cors(get('/rewrite', $evil)), '403 ' . VARY, 'before rewrite');
 
+$r = get('/', $evil, 'Host: returns');
+is(cors($r), '403 ' . VARY, 'before return of the server');
+is(header($r, 'Location') . content($r), '',
+	'before return of the server: no redirect');
+is(cors(get('/', undef, 'Host: returns')), '301 ' . VARY,
+	'return of the server for those who pass');
+is(cors(get('/internal', $evil)), '403 ' . VARY, 'before internal');
+is(cors(get('/internal')), '404 ' . VARY, 'internal for those who pass');
+
 # Preflights
 
+is(cors(preflight('/preflight-off', $evil)), '200', 'cors_preflight off');
 is(cors(preflight('/list', $trusted)),
 	"204 -Allow-Methods: GET, HEAD, POST; -Allow-Origin: $trusted; "
 	. PREFLIGHT_VARY, 'preflight');
