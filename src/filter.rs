@@ -214,7 +214,7 @@ fn take_over<'r>(
             Some(_) => Status::Allowed,
             None => Status::Denied,
         };
-    } else if let Some(status) = policy.answer(decision.status) {
+    } else if let Some(status) = policy.answer(decision.status).filter(|_| !policy.dry_run) {
         r.make_empty(status);
     }
     decision

@@ -43,6 +43,11 @@ impl MainConf {
 #[derive(Default)]
 pub struct LocationConf {
     policy: Option<Rc<Policy>>,
+    /// Whether the policy, or that there is none, is set in a location and not taken over from the server: such a one replaces
+    /// that of a redirected request.
+    pub is_own: bool,
+    /// How many levels are above.
+    depth: u32,
     /// [`MainConf::slot`]
     pub slot: usize,
     /// What the level sets, until it is merged.
@@ -68,6 +73,8 @@ impl LocationConf {
             return;
         }
         let parent = above.and_then(|above| above.level.as_ref());
+        self.depth = above.map_or(0, |above| above.depth + 1);
+        self.is_own = above.is_some_and(|above| above.is_own) || (self.depth > 1 && self.own.is_some());
         let level = match (self.own.take(), parent) {
             (None, Some(parent)) => parent.clone(),
             (own, parent) => {

@@ -81,10 +81,18 @@ impl Request {
         }
     }
 
-    /// Keeps a policy beyond internal redirects, which clear the contexts of modules but not variables.
+    /// Keeps the policy of a location beyond internal redirects, which clear the contexts of modules but not variables.
+    /// Returns the one that is in force: that which was kept before, unless the location has one of its own.
     #[inline(always)]
-    pub fn keep_policy(&mut self, location: &LocationConf, policy: &'static Policy) {
-        self.slot_mut(location).data = ptr::from_ref(policy).cast::<u8>().cast_mut();
+    pub fn keep_policy(&mut self, location: &LocationConf, policy: &'static Policy) -> &'static Policy {
+        let slot = self.slot_mut(location);
+        let kept = slot.data.cast::<Policy>();
+        if !location.is_own && !kept.is_null() {
+            // SAFETY: as in `policy`.
+            return unsafe { &*kept };
+        }
+        slot.data = ptr::from_ref(policy).cast::<u8>().cast_mut();
+        policy
     }
 
     /// Whether the phase handler has kept a policy.

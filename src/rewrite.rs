@@ -46,7 +46,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     let location = r.location();
     match location.policy() {
         Some(policy) if r.is_main() => {
-            r.keep_policy(location, policy);
+            let policy = r.keep_policy(location, policy);
             if policy.engine.enforce || r.method() == MethodKind::Options {
                 return with_policy(request, location, policy);
             }
