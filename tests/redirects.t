@@ -235,9 +235,12 @@ for (
 	is(cors(get($uri)), "$status " . VARY, "kept, no origin: $uri");
 }
 
+# nginx refuses a body that is declared too large before the location's phases
+# run; by the time of the redirect nobody knows which location that was.
+
 is(cors(request('POST', '/api/error/large', "Origin: $app",
 	'Content-Length: 9', { body => 'SOME-BODY' })),
-	"413 -Allow-Credentials: true; " . allowed($app), 'kept: 413');
+	'413', 'not kept: 413');
 is(cors(request('HEAD', '/api/error/plain', "Origin: $app")),
 	"404 -Allow-Credentials: true; " . allowed($app), 'kept: HEAD');
 
