@@ -139,9 +139,9 @@ unsafe fn read(cf: *mut ngx_conf_t, conf: *mut c_void, name: &'static str, set: 
         || log,
         NGX_CONF_ERROR,
         || {
-            let place = Place::of(cf);
+            let place = main.messages.place(cf);
             let own = conf.own();
-            own.places.push((name, place.clone()));
+            own.note(name, &place);
             // SAFETY: nginx has put the directive's name and its arguments there, and keeps them while it is read.
             let args: &[ngx_str_t] = unsafe { (*cf.args).as_slice() };
             set(&mut Directive { values: args.get(1..).unwrap_or_default(), cf, name, place, own, main });

@@ -93,7 +93,7 @@ impl LocationConf {
 /// What the directives of one level say.
 #[derive(Default)]
 pub struct Own {
-    /// Each directive with its place.
+    /// Each directive that is there with its first place.
     pub places: Vec<(&'static str, Place)>,
     /// Whether there is an origin rule.
     pub has_origins: bool,
@@ -103,6 +103,15 @@ pub struct Own {
     pub variables: Vec<ngx_http_complex_value_t>,
     /// Everything else.
     pub settings: Settings,
+}
+
+impl Own {
+    /// Takes note of a directive.
+    pub fn note(&mut self, directive: &'static str, place: &Place) {
+        if self.places.iter().all(|(other, _)| *other != directive) {
+            self.places.push((directive, place.clone()));
+        }
+    }
 }
 
 /// Origin rules: `cors_allow_origin` and `cors_allow_origin_regex`, which inherit as one.

@@ -15,17 +15,6 @@ pub struct Place {
     line: usize,
 }
 
-impl Place {
-    /// Where nginx is reading.
-    pub fn of(cf: &ngx_conf_t) -> Place {
-        // SAFETY: nginx keeps null there, or the file that it is reading.
-        match unsafe { cf.conf_file.as_ref() } {
-            Some(file) => Place { file: String::from_utf8_lossy(file.file.name.as_bytes()).into(), line: file.line },
-            None => Place { file: "command line".into(), line: 0 },
-        }
-    }
-}
-
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
@@ -36,10 +25,25 @@ impl fmt::Display for Place {
 #[derive(Default)]
 pub struct Messages {
     said: HashSet<String>,
+    /// The file that is being read, so that its directives share its name.
+    file: Option<Arc<str>>,
     failed: bool,
 }
 
 impl Messages {
+    /// Where nginx is reading.
+    pub fn place(&mut self, cf: &ngx_conf_t) -> Place {
+        // SAFETY: nginx keeps null there, or the file that it is reading.
+        let (name, line) = match unsafe { cf.conf_file.as_ref() } {
+            Some(file) => (file.file.name.as_bytes(), file.line),
+            None => (&b"command line"[..], 0),
+        };
+        match &self.file {
+            Some(file) if file.as_bytes() == name => Place { file: file.clone(), line },
+            _ => Place { file: self.file.insert(String::from_utf8_lossy(name).into()).clone(), line },
+        }
+    }
+
     /// Logs `problem`, found in `directive`.
     pub fn say(&mut self, log: *mut ngx_log_t, directive: Option<&str>, problem: &Problem, place: &Place) {
         let line = match directive {

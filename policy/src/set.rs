@@ -5,12 +5,12 @@
 //! number of strings. What is asked comes from attackers, what is stored does not: the hash needs no secret, because
 //! nothing that is asked can change how long the runs in the table are.
 
-/// Where one string lies; `len` is 0 in a free slot.
+/// Where one string lies; `len` is 0 in a free slot. `tag` is what the place in the table does not say of the hash.
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    hash: u32,
     offset: u32,
-    len: u32,
+    len: u16,
+    tag: u16,
 }
 
 /// A set of non-empty byte strings.
@@ -33,20 +33,20 @@ impl Set {
         self.count == 0
     }
 
-    /// Adds `value`; says whether it was new. Empty strings, and strings beyond 4 GiB in all, are not taken.
+    /// Adds `value`; says whether it was new. Empty strings, strings of 64 KiB and more, and what goes beyond 4 GiB in all, are
+    /// not taken.
     pub fn insert(&mut self, value: &[u8]) -> bool {
-        let (Ok(offset), Ok(len)) = (u32::try_from(self.bytes.len()), u32::try_from(value.len())) else {
+        let (Ok(offset), Ok(len)) = (u32::try_from(self.bytes.len()), u16::try_from(value.len())) else {
             return false;
         };
-        if len == 0 || offset.checked_add(len).is_none() || self.contains(value) {
+        if len == 0 || offset.checked_add(u32::from(len)).is_none() || self.contains(value) {
             return false;
         }
         if (self.count + 1) * 4 > self.slots.len() {
             self.grow();
         }
-        let hash = hash(value);
         self.bytes.extend_from_slice(value);
-        self.place(Slot { hash, offset, len });
+        self.place(hash(value), offset, len);
         self.count += 1;
         true
     }
@@ -76,7 +76,7 @@ impl Set {
             if slot.len == 0 {
                 return false;
             }
-            if slot.hash == hash && slot.len as usize == value.len() {
+            if slot.tag == tag(hash) && usize::from(slot.len) == value.len() {
                 let start = slot.offset as usize;
                 if self.bytes.get(start..start + value.len()).is_some_and(|stored| equal(stored, value)) {
                     return true;
@@ -95,19 +95,25 @@ impl Set {
     fn grow(&mut self) {
         let larger = (self.slots.len() * 2).max(8);
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); larger]);
-        for slot in old.into_iter().filter(|slot| slot.len != 0) {
-            self.place(slot);
+        for Slot { offset, len, .. } in old.into_iter().filter(|slot| slot.len != 0) {
+            let start = offset as usize;
+            self.place(hash(&self.bytes[start..start + usize::from(len)]), offset, len);
         }
     }
 
-    fn place(&mut self, slot: Slot) {
+    fn place(&mut self, hash: u32, offset: u32, len: u16) {
         let mask = self.slots.len() - 1;
-        let mut at = slot.hash as usize & mask;
+        let mut at = hash as usize & mask;
         while self.slots[at].len != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = slot;
+        self.slots[at] = Slot { offset, len, tag: tag(hash) };
     }
+}
+
+/// The upper half of a hash; the lower one says where to look.
+fn tag(hash: u32) -> u16 {
+    (hash >> 16) as u16
 }
 
 /// Compares strings of one length, at least sixteen bytes each: sixteen at a time, the last sixteen overlapping those before.
