@@ -258,25 +258,62 @@ pub fn check(value: &[u8]) -> Result<Checked, Problem> {
         Ok(source) => source,
         Err(_) => return Err(Problem::new(value, Reason::ExpressionNotUtf8)),
     };
-    let automaton = Automata::new(parse(source)?).ok_or_else(|| Problem::new(value, Reason::ExpressionTooLarge))?;
-    let mut doubts = Vec::new();
-    let dots = unescaped_dots(&parse_ast(source)?);
-    if !dots.is_empty() {
-        let mut escaped = source.to_owned();
-        for &at in dots.iter().rev() {
-            escaped.insert(at, '\\');
-        }
-        let suggestion = Some(escaped).filter(|escaped| parse(escaped).is_ok());
-        doubts.push(Problem::new(value, Reason::UnescapedDot).suggesting(suggestion));
+    let seen = look(source)?;
+    let doubts = [(!seen.dots.is_empty(), Reason::UnescapedDot), (!seen.matches, Reason::NeverMatches)];
+    let doubts = doubts.into_iter().filter(|(doubtful, _)| *doubtful);
+    let mended = if seen.is_fine() { None } else { mend(source, &seen) };
+    let doubts = doubts.map(|(_, reason)| Problem::new(value, reason).suggesting(mended.clone())).collect();
+    Ok(Checked { source: source.to_owned(), doubts, any_origin: seen.any_origin })
+}
+
+/// What is seen of an expression that compiles.
+struct Seen {
+    ast: Ast,
+    /// Where dots stand that were meant as such.
+    dots: Vec<usize>,
+    /// Whether there is a well-formed origin that it matches.
+    matches: bool,
+    /// See [`Checked::any_origin`].
+    any_origin: bool,
+}
+
+impl Seen {
+    fn is_fine(&self) -> bool {
+        self.dots.is_empty() && self.matches
     }
-    let can_match = |automaton: &Automata| WIRE.reaches_with(automaton, |wire, ours| wire && ours);
-    if !can_match(&automaton) {
-        let with_scheme = format!("^https://{}", source.trim_start_matches('^'));
-        let mends = parse(&with_scheme).ok().and_then(Automata::new).is_some_and(|mended| can_match(&mended));
-        doubts.push(Problem::new(value, Reason::NeverMatches).suggesting(Some(with_scheme).filter(|_| mends)));
-    }
+}
+
+fn look(source: &str) -> Result<Seen, Problem> {
+    let too_large = || Problem::new(source.as_bytes(), Reason::ExpressionTooLarge);
+    let automaton = Automata::new(parse(source)?).ok_or_else(too_large)?;
+    let ast = parse_ast(source)?;
+    let dots = unescaped_dots(&ast, source);
+    let matches = WIRE.reaches_with(&automaton, |wire, ours| wire && ours);
     let any_origin = ANYONES.iter().any(|every| !every.reaches_with(&automaton, |theirs, ours| theirs && !ours));
-    Ok(Checked { source: source.to_owned(), doubts, any_origin })
+    Ok(Seen { ast, dots, matches, any_origin })
+}
+
+/// The expression with unescaped dots escaped and, where it matches nothing, with a scheme; `None` where that leaves
+/// something to be said about it.
+fn mend(source: &str, seen: &Seen) -> Option<String> {
+    let mut mended = source.to_owned();
+    for &at in seen.dots.iter().rev() {
+        mended.insert(at, '\\');
+    }
+    if !seen.matches {
+        // nginx's own directives mark expressions so.
+        let bare = mended.trim_start_matches(['~', '*']).trim_start_matches('^');
+        mended = match seen.ast {
+            // The opaque origin is named in cors_allow_origin, and never matched.
+            _ if bare.trim_end_matches('$') == "null" => return None,
+            _ if bare.starts_with("http") => format!("^{bare}"),
+            // With anchors of their own, not all of the alternatives would match.
+            Ast::Alternation(_) if bare.contains(['^', '$']) => return None,
+            Ast::Alternation(_) => format!("^https://(?:{bare})$"),
+            _ => format!("^https://{bare}"),
+        };
+    }
+    look(&mended).ok().filter(|seen| seen.is_fine() && !seen.any_origin).map(|_| mended)
 }
 
 fn known(source: &str) -> Automata {
@@ -293,38 +330,57 @@ static WELL_FORMED: LazyLock<Automata> = LazyLock::new(|| {
     known(&format!(r"https?://[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?(:{port})?"))
 });
 
-/// Origins that anyone can register: a name of letters under a top-level domain.
-static ANYONES: LazyLock<[Automata; 2]> =
-    LazyLock::new(|| [known(r"https://[a-z]{1,20}\.[a-z]{2,6}"), known(r"http://[a-z]{1,20}\.[a-z]{2,6}")]);
+/// Origins that anyone can register, or have on a host of their own: a name of letters under a top-level domain, a subdomain
+/// of one, a port of one.
+static ANYONES: LazyLock<Vec<Automata>> = LazyLock::new(|| {
+    let every =
+        |scheme| ["", ":[1-9][0-9]{3}"].map(|port| known(&format!(r"{scheme}://[a-z]{{1,20}}\.[a-z]{{2,6}}{port}")));
+    ["https", "http"].into_iter().flat_map(every).collect()
+});
 
-/// Where dots stand that are not escaped, after something that is part of a name and before a character of a name.
-fn unescaped_dots(ast: &Ast) -> Vec<usize> {
-    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+/// Where dots stand that are not escaped, between what can be characters of a name.
+fn unescaped_dots(ast: &Ast, source: &str) -> Vec<usize> {
     match ast {
         Ast::Concat(concat) => {
-            let mut found: Vec<usize> = concat.asts.iter().flat_map(unescaped_dots).collect();
+            let mut found: Vec<usize> = concat.asts.iter().flat_map(|ast| unescaped_dots(ast, source)).collect();
             for three in concat.asts.windows(3) {
-                let [before, Ast::Dot(span), Ast::Literal(after)] = three else { continue };
-                let after_name = match before {
-                    Ast::Literal(literal) => name(literal.c),
-                    Ast::ClassUnicode(_)
-                    | Ast::ClassPerl(_)
-                    | Ast::ClassBracketed(_)
-                    | Ast::Repetition(_)
-                    | Ast::Group(_) => true,
-                    _ => false,
-                };
-                if after_name && name(after.c) {
+                let [before, Ast::Dot(span), after] = three else { continue };
+                if touches_name(before, source, |asts| asts.last()) && touches_name(after, source, |asts| asts.first())
+                {
                     found.push(span.start.offset);
                 }
             }
             found.sort_unstable();
             found
         }
-        Ast::Alternation(alternation) => alternation.asts.iter().flat_map(unescaped_dots).collect(),
-        Ast::Group(group) => unescaped_dots(&group.ast),
-        Ast::Repetition(repetition) => unescaped_dots(&repetition.ast),
+        Ast::Alternation(alternation) => alternation.asts.iter().flat_map(|ast| unescaped_dots(ast, source)).collect(),
+        Ast::Group(group) => unescaped_dots(&group.ast, source),
+        Ast::Repetition(repetition) => unescaped_dots(&repetition.ast, source),
         _ => Vec::new(),
+    }
+}
+
+/// Whether `ast` can have a character of a name at the side that `edge` takes of what it consists of.
+fn touches_name(ast: &Ast, source: &str, edge: fn(&[Ast]) -> Option<&Ast>) -> bool {
+    let name = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+    match ast {
+        Ast::Literal(literal) => u8::try_from(literal.c).is_ok_and(name),
+        Ast::ClassUnicode(_) | Ast::ClassPerl(_) | Ast::ClassBracketed(_) => {
+            let span = ast.span();
+            let class = source.get(span.start.offset..span.end.offset).and_then(|class| parse(class).ok());
+            match class.as_ref().map(Hir::kind) {
+                Some(HirKind::Class(Class::Bytes(bytes))) => {
+                    bytes.iter().any(|range| (range.start()..=range.end()).any(name))
+                }
+                Some(HirKind::Literal(literal)) => literal.0.iter().copied().any(name),
+                _ => false,
+            }
+        }
+        Ast::Repetition(repetition) => touches_name(&repetition.ast, source, edge),
+        Ast::Group(group) => touches_name(&group.ast, source, edge),
+        Ast::Concat(concat) => edge(&concat.asts).is_some_and(|ast| touches_name(ast, source, edge)),
+        Ast::Alternation(alternation) => alternation.asts.iter().any(|ast| touches_name(ast, source, edge)),
+        Ast::Empty(_) | Ast::Flags(_) | Ast::Assertion(_) | Ast::Dot(_) => false,
     }
 }
 
@@ -413,7 +469,8 @@ mod tests {
 
     #[test]
     fn doubts() {
-        let rows: [(&str, &[(Reason, Option<&str>)]); 9] = [
+        type Doubt = (Reason, Option<&'static str>);
+        let rows: [(&str, &[Doubt]); 27] = [
             (r"^https://a\.example$", &[]),
             (r"^https://.*\.example\.com$", &[]),
             (r"https://[^.]+\.example", &[]),
@@ -421,6 +478,36 @@ mod tests {
             (r"^https://\w+.example.com$", &[(Reason::UnescapedDot, Some(r"^https://\w+\.example\.com$"))]),
             (r"^example\.com$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
             (r".*\.example\.com", &[]),
+            (r"^https://.+\.example\.com$", &[]),
+            (r"^https://app[.]example[.]com$", &[]),
+            (r"^https://[a-z.]+\.example\.com$", &[]),
+            (r"(?x) ^https:// app \. example \. com $", &[]),
+            (r"^https://.\.example$", &[]),
+            (r"^https://a[.].[.]example$", &[]),
+            (r"^(https://).\.example$", &[]),
+            (
+                r"^https://\w+.(example|test)\.com$",
+                &[(Reason::UnescapedDot, Some(r"^https://\w+\.(example|test)\.com$"))],
+            ),
+            (
+                r"^https://(app|www).example\.com$",
+                &[(Reason::UnescapedDot, Some(r"^https://(app|www)\.example\.com$"))],
+            ),
+            (r"^https://(app.)?example\.com$", &[]),
+            (r"^https://([a-z]+.[a-z]+)\.com$", &[(Reason::UnescapedDot, Some(r"^https://([a-z]+\.[a-z]+)\.com$"))]),
+            (r"^https://(a.b|c\.d)$", &[(Reason::UnescapedDot, Some(r"^https://(a\.b|c\.d)$"))]),
+            (
+                r"^app.example.com$",
+                &[
+                    (Reason::UnescapedDot, Some(r"^https://app\.example\.com$")),
+                    (Reason::NeverMatches, Some(r"^https://app\.example\.com$")),
+                ],
+            ),
+            (r"example\.com|example\.org", &[(Reason::NeverMatches, Some(r"^https://(?:example\.com|example\.org)$"))]),
+            (r"^example\.com$|^example\.org$", &[(Reason::NeverMatches, None)]),
+            (r"~^https://\w+\.example$", &[(Reason::NeverMatches, Some(r"^https://\w+\.example$"))]),
+            (r"~*^https://\w+\.example$", &[]),
+            (r"^null$", &[(Reason::NeverMatches, None)]),
             (r"^https://Example\.com$", &[(Reason::NeverMatches, None)]),
             (r"^https://example\.com/$", &[(Reason::NeverMatches, None)]),
         ];
@@ -435,13 +522,48 @@ mod tests {
 
     #[test]
     fn expressions_that_accept_what_anyone_can_register() {
-        for source in
-            [".*", "https://.*", r"^https?://[^/]+$", r"^http://[\w.-]+(:\d+)?$", "^https://.*com|https://.*$"]
-        {
+        for source in [
+            ".*",
+            ".+",
+            "(?s:.)*",
+            r"\S+",
+            r"[^ ]*",
+            "https://.*",
+            r"^https?://[^/]+$",
+            r"^http://[\w.-]+(:\d+)?$",
+            "^https://.*com|https://.*$",
+            r"^https?://\w+\.\w+$",
+            r"^https?://.*:\d+$",
+        ] {
             assert!(check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
         }
         for source in [r"^https://.*\.example\.com$", r"^https://\w+$", r"https://.*\.com", "^http://localhost:.*$"] {
             assert!(!check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_suggestion_leaves_nothing_to_be_said(
+            scheme in r"(\^?https?://|\^|~\^?|~\*|)",
+            parts in prop::collection::vec(
+                prop::sample::select(vec!["app", r"\w+", "[a-z]+", "(a|b)", "(a|b.c)", r"pr-\d+", "[^.]+", ".*", "é", "(?:x)?"]),
+                1..5,
+            ),
+            dots in prop::collection::vec(prop::sample::select(vec![".", r"\.", "[.]", "|", ".?"]), 4),
+            end in r"(\$|:\\d\+|:8080\$|/|)",
+        ) {
+            let joined: String = parts.iter().zip(&dots).flat_map(|(part, dot)| [*part, *dot]).collect();
+            let source = format!("{scheme}{joined}example{end}");
+            for doubt in check(source.as_bytes()).ok().unwrap().doubts {
+                prop_assert!(doubt.is_warning());
+                if let Some(suggestion) = doubt.suggestion {
+                    let checked = check(suggestion.as_bytes()).ok().unwrap();
+                    prop_assert!(checked.doubts.is_empty() && !checked.any_origin, "{} for {}", suggestion, source);
+                }
+            }
         }
     }
 

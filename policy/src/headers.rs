@@ -1,6 +1,6 @@
 //! `cors_allow_headers` and `cors_expose_headers`: lists of header names, compared without regard to case.
 
-use crate::list::is_token;
+use crate::list::{is_token, token_within};
 use crate::set::Set;
 use crate::{Problem, Reason};
 
@@ -8,7 +8,7 @@ use crate::{Problem, Reason};
 const MAX_NAME: usize = 256;
 
 /// Forbidden request-headers (Fetch, section "Headers"), but for the prefixes `proxy-` and `sec-`.
-const FORBIDDEN_REQUEST: [&str; 20] = [
+const FORBIDDEN_REQUEST: [&str; 19] = [
     "accept-charset",
     "accept-encoding",
     "connection",
@@ -23,7 +23,6 @@ const FORBIDDEN_REQUEST: [&str; 20] = [
     "origin",
     "referer",
     "set-cookie",
-    "set-cookie2",
     "te",
     "trailer",
     "transfer-encoding",
@@ -37,26 +36,36 @@ struct Names {
     any: bool,
     names: Vec<String>,
     lower: Set,
+    /// Whether something was refused: `*` does not stand alone next to that either.
+    refused: bool,
 }
 
 impl Names {
     fn add(&mut self, value: &[u8]) -> Result<&str, Problem> {
-        let problem = |reason| Err(Problem::new(value, reason));
-        let name = match std::str::from_utf8(value) {
-            _ if value.is_empty() => return problem(Reason::Empty),
-            _ if value.contains(&b'$') => return problem(Reason::Variable),
-            Ok(name) if is_token(value) && value.len() <= MAX_NAME => name,
-            _ => return problem(Reason::NotHeader),
-        };
+        let name = check(value).inspect_err(|_| self.refused = true)?;
         if !self.lower.insert(name.to_ascii_lowercase().as_bytes()) {
-            return problem(Reason::Duplicate);
+            return Err(Problem::new(value, Reason::Duplicate));
         }
         self.any |= name == "*";
         self.names.push(name.to_owned());
         if is_cors_header(name) {
-            return problem(Reason::CorsHeader);
+            return Err(Problem::new(value, Reason::CorsHeader));
         }
         Ok(self.names.last().map_or("", String::as_str))
+    }
+}
+
+/// Whether `value` is a header name.
+fn check(value: &[u8]) -> Result<&str, Problem> {
+    let problem = |reason| Err(Problem::new(value, reason));
+    match std::str::from_utf8(value) {
+        _ if value.is_empty() => problem(Reason::Empty),
+        _ if value.contains(&b'$') => problem(Reason::Variable),
+        Ok(name) if is_token(value) && value.len() <= MAX_NAME => Ok(name),
+        _ => {
+            let within = token_within(value).filter(|name| name.len() <= MAX_NAME).map(str::to_owned);
+            problem(Reason::NotHeader).map_err(|problem| problem.suggesting(within))
+        }
     }
 }
 
@@ -135,11 +144,17 @@ impl ExposedHeaders {
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
         let name = self.0.add(value)?;
         let forbidden = ["set-cookie", "set-cookie2"].iter().any(|other| other.eq_ignore_ascii_case(name));
-        if self.0.any && self.0.names.len() > 1 {
-            return Err(Problem::new(b"*", Reason::AnyNotAlone));
-        }
+        self.alone()?;
         if forbidden {
             return Err(Problem::new(value, Reason::ForbiddenResponseHeader));
+        }
+        Ok(())
+    }
+
+    /// Whether `*`, where it is on the list, is all that there is.
+    pub fn alone(&self) -> Result<(), Problem> {
+        if self.0.any && (self.0.refused || self.0.names.len() > 1) {
+            return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }
         Ok(())
     }
@@ -163,6 +178,7 @@ impl ExposedHeaders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn request_headers() {
@@ -195,6 +211,40 @@ mod tests {
         assert!(headers.allows(b"authorization", false));
         assert!(!headers.allows(b"a b", false));
         assert!(!headers.allows(&[b'a'; 300], false) || is_token(&[b'a'; 300]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_suggestion_is_always_accepted(
+            before in r#"["'(<,;:@ ]{0,2}"#,
+            name in "(X-Own|ETag|\\*|[!-~]{0,5})",
+            after in r#"["')>,;:@ ]{0,2}"#,
+        ) {
+            let value = format!("{before}{name}{after}");
+            if let Err(Problem { suggestion: Some(suggestion), .. }) = RequestHeaders::default().add(value.as_bytes()) {
+                let suggestion = suggestion.as_bytes();
+                // It may be one without an effect.
+                let accepted = |added: Result<(), Problem>| added.map_or_else(|problem| problem.is_warning(), |()| true);
+                prop_assert!(accepted(RequestHeaders::default().add(suggestion)), "{}", value);
+                prop_assert!(accepted(ExposedHeaders::default().add(suggestion)), "{}", value);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_with_something_around_it() {
+        let problem = RequestHeaders::default().add(b"Content-Type:").unwrap_err();
+        assert_eq!((problem.reason, problem.suggestion.as_deref()), (Reason::NotHeader, Some("Content-Type")));
+        assert_eq!(RequestHeaders::default().add(&[b'a'; 257]).unwrap_err().reason, Reason::NotHeader);
+    }
+
+    #[test]
+    fn any_stands_alone_next_to_mistakes_too() {
+        let mut headers = ExposedHeaders::default();
+        headers.add(b"*").unwrap();
+        assert_eq!(headers.alone(), Ok(()));
+        assert_eq!(headers.add(b"a:b").unwrap_err().reason, Reason::NotHeader);
+        assert_eq!(headers.alone().unwrap_err().reason, Reason::AnyNotAlone);
     }
 
     #[test]

@@ -25,6 +25,16 @@ pub fn is_token(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&b| TCHAR[b as usize])
 }
 
+/// The token in what was meant as one, without the quotes, the colon and the like around it; `None` where there is none but
+/// `*`, or the value is a token.
+pub(crate) fn token_within(value: &[u8]) -> Option<&str> {
+    let is_tchar = |b: &u8| TCHAR[*b as usize] && !matches!(b, b'\'' | b'$' | b'*');
+    let start = value.iter().position(is_tchar)?;
+    let end = value.iter().rposition(is_tchar)? + 1;
+    let within = &value[start..end];
+    std::str::from_utf8(within).ok().filter(|_| within.len() < value.len() && within.iter().all(is_tchar))
+}
+
 /// The elements of a directive's argument, which may be separated by spaces, commas or both.
 pub fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',' || b.is_ascii_whitespace()).filter(|word| !word.is_empty())
@@ -64,6 +74,25 @@ mod tests {
         assert_eq!(collect(elements(b"a,b , c,,\t d ,")), ["a", "b", "c", "d"]);
         assert_eq!(collect(elements(b"a b")), ["a b"]);
         assert!(collect(elements(b" , ,\t")).is_empty());
+    }
+
+    #[test]
+    fn tokens_within() {
+        let rows = [
+            ("X-Own:", Some("X-Own")),
+            ("\"GET\"", Some("GET")),
+            ("(a)", Some("a")),
+            ("X:Own", None),
+            ("X-Own", None),
+            ("\"*\"", None),
+            ("$x:", Some("x")),
+            ("a$x:", None),
+            ("", None),
+            ("\u{e9}", None),
+        ];
+        for (value, within) in rows {
+            assert_eq!(token_within(value.as_bytes()), within, "{value}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `cors_allow_methods`: the methods that a preflight may ask for (Fetch, section "Methods").
 
-use crate::list::is_token;
+use crate::list::{is_token, token_within};
 use crate::{Problem, Reason};
 
 /// The methods that RFC 9110 and RFC 5789 define and scripts may use; a browser sends these, and the first six it
@@ -14,12 +14,14 @@ const FORBIDDEN: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 pub struct Methods {
     any: bool,
     names: Vec<String>,
+    /// Whether something was refused: `*` does not stand alone next to that either.
+    refused: bool,
 }
 
 impl Methods {
     /// `GET HEAD POST`: what is allowed where nothing is configured.
     pub fn safelisted() -> Self {
-        Methods { any: false, names: ["GET", "HEAD", "POST"].map(String::from).into() }
+        Methods { names: ["GET", "HEAD", "POST"].map(String::from).into(), ..Methods::default() }
     }
 
     /// Adds one method of a directive. A problem that is a warning leaves the list as it was.
@@ -31,31 +33,21 @@ impl Methods {
     /// | `get`, `Patch` | prohibited: a standard method in another case |
     /// | `CONNECT`, `TRACE`, `TRACK` | prohibited, in any case |
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
-        let problem = |reason| Err(Problem::new(value, reason));
-        let name = match std::str::from_utf8(value) {
-            Ok(name) if is_token(value) => name,
-            _ if value.is_empty() => return problem(Reason::Empty),
-            _ if value.contains(&b'$') => return problem(Reason::Variable),
-            _ => return problem(Reason::NotMethod),
-        };
-        if name.contains('$') {
-            return problem(Reason::Variable);
-        }
-        if FORBIDDEN.iter().any(|method| method.eq_ignore_ascii_case(name)) {
-            return problem(Reason::ForbiddenMethod);
-        }
-        if let Some(method) = STANDARD.iter().find(|method| method.eq_ignore_ascii_case(name) && **method != name) {
-            return Err(Problem::new(value, Reason::MethodCase).suggesting(Some(method.to_string())));
-        }
+        let name = check(value).inspect_err(|_| self.refused = true)?;
         if self.names.iter().any(|other| other == name) || (name == "*" && self.any) {
-            return problem(Reason::Duplicate);
+            return Err(Problem::new(value, Reason::Duplicate));
         }
         if name == "*" {
             self.any = true;
         } else {
             self.names.push(name.to_owned());
         }
-        if self.any && !self.names.is_empty() {
+        self.alone()
+    }
+
+    /// Whether `*`, where it is on the list, is all that there is.
+    pub fn alone(&self) -> Result<(), Problem> {
+        if self.any && (self.refused || !self.names.is_empty()) {
             return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }
         Ok(())
@@ -83,9 +75,33 @@ impl Methods {
     }
 }
 
+/// Whether `value` is a method that a browser may ask for, as it would write it.
+fn check(value: &[u8]) -> Result<&str, Problem> {
+    let problem = |reason| Err(Problem::new(value, reason));
+    if value.is_empty() {
+        return problem(Reason::Empty);
+    }
+    if value.contains(&b'$') {
+        return problem(Reason::Variable);
+    }
+    let Some(name) = std::str::from_utf8(value).ok().filter(|_| is_token(value)) else {
+        let within =
+            token_within(value).map(|name| check(name.as_bytes()).map_or_else(|p| p.suggestion, |n| Some(n.into())));
+        return problem(Reason::NotMethod).map_err(|problem| problem.suggesting(within.flatten()));
+    };
+    if FORBIDDEN.iter().any(|method| method.eq_ignore_ascii_case(name)) {
+        return problem(Reason::ForbiddenMethod);
+    }
+    match STANDARD.iter().find(|method| method.eq_ignore_ascii_case(name) && **method != name) {
+        Some(method) => problem(Reason::MethodCase).map_err(|problem| problem.suggesting(Some(method.to_string()))),
+        None => Ok(name),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn add(values: &[&str]) -> Result<Methods, Problem> {
         let mut methods = Methods::default();
@@ -101,13 +117,19 @@ mod tests {
 
     #[test]
     fn what_is_prohibited() {
-        let rows: [(&[&str], Reason, Option<&str>); 9] = [
+        let rows: [(&[&str], Reason, Option<&str>); 15] = [
             (&["get"], Reason::MethodCase, Some("GET")),
             (&["patch"], Reason::MethodCase, Some("PATCH")),
             (&["Delete"], Reason::MethodCase, Some("DELETE")),
             (&["TRACE"], Reason::ForbiddenMethod, None),
             (&["connect"], Reason::ForbiddenMethod, None),
             (&["GE T"], Reason::NotMethod, None),
+            (&["\"GET\""], Reason::NotMethod, Some("GET")),
+            (&["(put)"], Reason::NotMethod, Some("PUT")),
+            (&["TRACE:"], Reason::NotMethod, None),
+            (&["P@T"], Reason::NotMethod, None),
+            (&["Track"], Reason::ForbiddenMethod, None),
+            (&[""], Reason::Empty, None),
             (&["$method"], Reason::Variable, None),
             (&["GET", "*"], Reason::AnyNotAlone, None),
             (&["PUT", "PUT"], Reason::Duplicate, None),
@@ -115,6 +137,48 @@ mod tests {
         for (values, reason, suggestion) in rows {
             let problem = add(values).unwrap_err();
             assert_eq!((problem.reason, problem.suggestion.as_deref()), (reason, suggestion), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn any_stands_alone_next_to_mistakes_too() {
+        let mut methods = Methods::default();
+        methods.add(b"*").unwrap();
+        assert_eq!(methods.alone(), Ok(()));
+        assert_eq!(methods.add(b"get").unwrap_err().reason, Reason::MethodCase);
+        assert_eq!(methods.alone().unwrap_err().reason, Reason::AnyNotAlone);
+    }
+
+    proptest! {
+        #[test]
+        fn a_suggestion_is_always_accepted(
+            before in r#"["'(<,;:@ ]{0,2}"#,
+            method in "(?i)(get|head|post|put|delete|options|patch|connect|trace|track|propfind|x-own|[!-~]{0,5})",
+            after in r#"["')>,;:@ ]{0,2}"#,
+        ) {
+            let value = format!("{before}{method}{after}");
+            match Methods::default().add(value.as_bytes()) {
+                Ok(()) => prop_assert!(is_token(value.as_bytes())),
+                Err(problem) => {
+                    prop_assert!(!problem.is_warning());
+                    if let Some(suggestion) = problem.suggestion {
+                        prop_assert_eq!(Methods::default().add(suggestion.as_bytes()), Ok(()), "{}", value);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_standard_method_in_another_case_is_always_mended(
+            method in prop::sample::select(&STANDARD[..]),
+            lower in prop::collection::vec(any::<bool>(), 7),
+        ) {
+            let change = |(c, lower): (char, &bool)| if *lower { c.to_ascii_lowercase() } else { c };
+            let method: String = method.chars().zip(&lower).map(change).collect();
+            match Methods::default().add(method.as_bytes()) {
+                Ok(()) => prop_assert!(STANDARD.contains(&&*method)),
+                Err(problem) => prop_assert_eq!(problem.suggestion, Some(method.to_ascii_uppercase())),
+            }
         }
     }
 

@@ -185,11 +185,18 @@ pub fn parse_rule(value: &[u8]) -> Result<Rule<'_>, Problem> {
     read_rule(value).map_err(|reason| Problem::new(value, reason).suggesting(suggest(value)))
 }
 
+/// Whether a value is meant as an expression: it has the anchors of one, or begins as nginx's own directives have them begin.
+/// No variable of nginx has an empty name.
+pub fn is_expression(value: &[u8]) -> bool {
+    matches!(value, [b'^' | b'~', ..] | [.., b'$'])
+}
+
 fn read_rule(value: &[u8]) -> Result<Rule<'_>, Reason> {
     match value {
         b"" => return Err(Reason::Empty),
         b"*" => return Ok(Rule::Any),
         b"null" => return Ok(Rule::Exact),
+        _ if is_expression(value) => return Err(Reason::IsExpression),
         _ if value.contains(&b'$') => return Err(Reason::Variable),
         _ => {}
     }
@@ -346,16 +353,21 @@ pub(crate) fn is_secure(value: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether `host`, as it stands after `*.`, is a public suffix by a rule of the list's own.
+/// Whether `host`, as it stands after `*.`, is a public suffix by a rule of the list's own, or every name one label below it
+/// is (by a rule such as `*.ck`).
 pub(crate) fn is_public_suffix(host: &str) -> bool {
+    let is_listed = |host: &str| {
+        psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes())
+    };
     let host = host.trim_end_matches('.');
-    psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes())
+    // No rule names a label with an underscore.
+    is_listed(host) || is_listed(&format!("_.{host}"))
 }
 
 /// What to write instead of `value`, if what was meant can be told; always a value that is accepted.
 fn suggest(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim();
-    if text.contains('$') {
+    if text.contains('$') || is_expression(text.as_bytes()) {
         return None;
     }
     if text.eq_ignore_ascii_case("null") {
@@ -366,8 +378,8 @@ fn suggest(value: &[u8]) -> Option<String> {
         Some((scheme, rest)) => (scheme.to_owned(), rest),
         None => {
             let rest = lower.trim_start_matches('/');
-            let (http, https) = (["http:/", "http:"], ["https:/", "https:"]);
-            let cut = |prefixes: [&str; 2]| {
+            let (http, https) = (["http:/", "http:", "http//"], ["https:/", "https:", "https//"]);
+            let cut = |prefixes: [&str; 3]| {
                 prefixes.iter().find_map(|prefix| {
                     rest.strip_prefix(prefix).filter(|r| r.starts_with(|c: char| !c.is_ascii_digit()))
                 })
@@ -405,7 +417,12 @@ fn suggest(value: &[u8]) -> Option<String> {
     let labels = if any_label { "*." } else { "" };
     let port = if any_port { ":*" } else { "" };
     let suggestion = format!("{scheme}://{labels}{base}{port}");
-    (suggestion.as_bytes() != value && read_rule(suggestion.as_bytes()).is_ok()).then_some(suggestion)
+    match read_rule(suggestion.as_bytes()) {
+        // With credentials it would be the next mistake.
+        Ok(Rule::Pattern(pattern)) if pattern.host.strip_prefix('.').is_some_and(is_public_suffix) => None,
+        Ok(_) => Some(suggestion).filter(|suggestion| suggestion.as_bytes() != value),
+        Err(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -541,7 +558,7 @@ mod tests {
     fn mistakes_their_reasons_and_what_to_write_instead() {
         let long_label = format!("https://{}.example", "a".repeat(64));
         let long_host = format!("https://{}com", "abc.".repeat(63));
-        let rows: [(&str, Reason, Option<&str>); 52] = [
+        let rows: [(&str, Reason, Option<&str>); 64] = [
             ("", Reason::Empty, None),
             ("example.com", Reason::NoScheme, Some("https://example.com")),
             ("localhost:3000", Reason::NoScheme, Some("http://localhost:3000")),
@@ -550,6 +567,18 @@ mod tests {
             ("https:example.com", Reason::NoScheme, Some("https://example.com")),
             ("*.example.com", Reason::NoScheme, Some("https://*.example.com")),
             ("NULL", Reason::NoScheme, Some("null")),
+            ("https//example.com", Reason::NoScheme, Some("https://example.com")),
+            ("http:/example.com", Reason::NoScheme, Some("http://example.com")),
+            ("*.example.com:*", Reason::NoScheme, Some("https://*.example.com:*")),
+            ("[::1]:3000", Reason::NoScheme, Some("http://[::1]:3000")),
+            ("192.168.1.5:3000", Reason::NoScheme, Some("https://192.168.1.5:3000")),
+            ("*.com", Reason::NoScheme, None),
+            ("https://*.GitHub.io", Reason::UpperCase, None),
+            ("https://*.Example.com", Reason::UpperCase, Some("https://*.example.com")),
+            (r"^https://\w+\.example\.com", Reason::IsExpression, None),
+            (r"https://\w+\.example\.com$", Reason::IsExpression, None),
+            (r"~^https://\w+", Reason::IsExpression, None),
+            ("https://*.example.com/", Reason::TrailingSlash, Some("https://*.example.com")),
             ("ht_tp://example.com", Reason::BadScheme, None),
             ("1s://example.com", Reason::BadScheme, None),
             ("file:///home", Reason::FileScheme, None),
@@ -621,10 +650,10 @@ mod tests {
         for value in ["http://a.example", "http://192.168.1.1", "http://localhost.example", "http://*.example.com"] {
             assert!(!is_secure(value), "{value}");
         }
-        for host in ["com", "co.uk", "github.io"] {
+        for host in ["com", "co.uk", "github.io", "ck", "kawasaki.jp", "com.", "xn--p1ai", "xn--80adxhks"] {
             assert!(is_public_suffix(host), "{host}");
         }
-        for host in ["example.com", "internal", "localhost", "example.co.uk"] {
+        for host in ["example.com", "internal", "localhost", "example.co.uk", "www.ck", "corp", "lan", "a.localhost"] {
             assert!(!is_public_suffix(host), "{host}");
         }
     }

@@ -120,11 +120,19 @@ pub struct OriginsBuilder<P> {
     sources: Vec<(P, String)>,
     concerns: Vec<Concern<P>>,
     variables: bool,
+    /// Whether something was refused: `*` does not stand alone next to that either.
+    refused: bool,
 }
 
 impl<P> Default for OriginsBuilder<P> {
     fn default() -> Self {
-        OriginsBuilder { origins: Origins::default(), sources: Vec::new(), concerns: Vec::new(), variables: false }
+        OriginsBuilder {
+            origins: Origins::default(),
+            sources: Vec::new(),
+            concerns: Vec::new(),
+            variables: false,
+            refused: false,
+        }
     }
 }
 
@@ -132,7 +140,7 @@ impl<P: Clone> OriginsBuilder<P> {
     /// Adds one value of `cors_allow_origin`; see [`origin::parse_rule`] for what is permitted. A problem that is a warning
     /// leaves the rules as they were.
     pub fn add(&mut self, value: &[u8], place: P) -> Result<(), Problem> {
-        let rule = origin::parse_rule(value)?;
+        let rule = origin::parse_rule(value).inspect_err(|_| self.refused = true)?;
         let new = match &rule {
             Rule::Any => !std::mem::replace(&mut self.origins.any, true),
             Rule::Exact => self.origins.exact.insert(value),
@@ -159,16 +167,16 @@ impl<P: Clone> OriginsBuilder<P> {
 
     /// Adds one value of `cors_allow_origin_regex`, and says what is doubtful about it.
     pub fn add_expression(&mut self, value: &[u8], place: P) -> Result<Vec<Problem>, Problem> {
-        let checked = expression::check(value)?;
+        let checked = expression::check(value).inspect_err(|_| self.refused = true)?;
+        if self.sources.iter().any(|(_, source)| *source == checked.source) {
+            return Ok(vec![Problem::new(value, Reason::Duplicate)]);
+        }
         if checked.any_origin {
             self.concerns.push(Concern {
                 place: place.clone(),
                 value: checked.source.clone(),
                 kind: ConcernKind::AnyExpression,
             });
-        }
-        if self.sources.iter().any(|(_, source)| *source == checked.source) {
-            return Ok(vec![Problem::new(value, Reason::Duplicate)]);
         }
         self.sources.push((place, checked.source));
         self.alone().map(|()| checked.doubts)
@@ -180,8 +188,10 @@ impl<P: Clone> OriginsBuilder<P> {
         self.alone()
     }
 
-    fn alone(&self) -> Result<(), Problem> {
-        let others = !self.origins.exact.is_empty()
+    /// Whether `*`, where it is among the rules, is all that there is.
+    pub fn alone(&self) -> Result<(), Problem> {
+        let others = self.refused
+            || !self.origins.exact.is_empty()
             || !self.origins.patterns.is_empty()
             || !self.sources.is_empty()
             || self.variables;
@@ -203,6 +213,7 @@ impl<P: Clone> OriginsBuilder<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn build(origins: &[&str], expressions: &[&str]) -> Origins {
         let mut builder = OriginsBuilder::default();
@@ -262,6 +273,82 @@ mod tests {
         let mut builder = OriginsBuilder::default();
         builder.add_expression(b"^https://a$", ()).unwrap();
         assert_eq!(builder.add(b"*", ()).unwrap_err().reason, Reason::AnyNotAlone);
+    }
+
+    #[test]
+    fn any_stands_alone_next_to_mistakes_too() {
+        let mut builder = OriginsBuilder::default();
+        builder.add(b"*", ()).unwrap();
+        assert_eq!(builder.alone(), Ok(()));
+        assert_eq!(builder.add(b"example.com", ()).unwrap_err().reason, Reason::NoScheme);
+        assert_eq!(builder.alone().unwrap_err().reason, Reason::AnyNotAlone);
+    }
+
+    /// Mistakes as people make them, of an origin or a pattern that is right. The last part says whether what was meant can
+    /// be told.
+    fn mistaken() -> impl Strategy<Value = (String, String)> {
+        let host = "(\\*\\.)?[a-z]([a-z0-9-]{0,6}[a-z0-9])?\\.(example|test|dev\\.example)";
+        (host, prop::option::of(1024..65535u32), 0..12usize, "[a-z]{1,5}").prop_map(|(host, port, mistake, text)| {
+            let port = port.map_or(String::new(), |port| format!(":{port}"));
+            let meant = format!("https://{host}{port}");
+            let value = match mistake {
+                0 => format!("{host}{port}"),
+                1 => format!("//{host}{port}"),
+                2 => format!("{meant}/"),
+                3 => format!("{meant}/{text}"),
+                4 => format!("{meant}?{text}={text}"),
+                5 => format!("{meant}#{text}"),
+                6 => format!("https://{text}:{text}@{host}{port}"),
+                7 => meant.to_uppercase(),
+                8 if port.is_empty() => format!("{meant}:443"),
+                9 if !port.is_empty() => format!("https://{host}:0{}", &port[1..]),
+                10 => format!("https:{host}{port}"),
+                _ => format!("https:\\\\{host}{port}/"),
+            };
+            (value, meant)
+        })
+    }
+
+    fn is_accepted(value: &str, credentials: bool) -> bool {
+        let mut builder = OriginsBuilder::default();
+        builder.add(value.as_bytes(), ()).is_ok()
+            && builder.build().is_ok_and(|(_, concerns)| {
+                concerns.iter().filter_map(|concern| concern.problem(credentials)).all(|problem| problem.is_warning())
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_meant_is_suggested((value, meant) in mistaken()) {
+            let problem = OriginsBuilder::default().add(value.as_bytes(), ()).unwrap_err();
+            prop_assert_eq!(problem.suggestion.as_deref(), Some(&*meant), "{}", value);
+            prop_assert!(is_accepted(&meant, true) && is_accepted(&meant, false));
+        }
+
+        #[test]
+        fn a_suggestion_is_accepted_whatever_stands_next_to_it(
+            prefix in "(https?|HTTP|file|app|xn--|\\*|)(://|:/|:|//|)",
+            host in r"(\*\.?|\.|)([a-zA-Z0-9_\u{e9}\u{df}\u{3002}%.@\[\]:-]{0,12}\.)?(com|github\.io|Co\.UK|ck|localhost|[a-zA-Z0-9.-]{0,8})",
+            end in r"(:[0-9]{0,6}|:\*|)(/|/a|\?b|#c|\\|)",
+        ) {
+            let value = format!("{prefix}{host}{end}");
+            if let Err(Problem { suggestion: Some(suggestion), .. }) = OriginsBuilder::default().add(value.as_bytes(), ()) {
+                prop_assert!(is_accepted(&suggestion, true) && is_accepted(&suggestion, false), "{} for {}", suggestion, value);
+            }
+        }
+
+        /// Nothing that is accepted is a rule that can never apply.
+        #[test]
+        fn what_is_accepted_allows_something(
+            value in r"(https?|app)://(\*\.)?[a-z0-9_.:\[\]-]{1,20}(:[0-9]{1,5}|:\*)?",
+        ) {
+            let mut builder = OriginsBuilder::default();
+            if builder.add(value.as_bytes(), ()).is_ok() {
+                let origins = builder.build().ok().unwrap().0;
+                let origin = value.replace("://*.", "://a.").replace(":*", ":8080");
+                prop_assert!(origins.allows(origin.as_bytes()), "{}", value);
+            }
+        }
     }
 
     #[test]

@@ -30,20 +30,41 @@ impl Problem {
     }
 }
 
+/// How much of a value is shown, in bytes. nginx cuts a line of its log at 2048, and at the end of the line stands where the
+/// mistake is.
+const SHOWN: usize = 256;
+
+/// `value` on one line, with characters escaped that a terminal does not show as such; the error is its start, where it is too
+/// long.
+fn shown(value: &str) -> Result<String, String> {
+    let mut shown = String::new();
+    for c in value.chars() {
+        let escaped = c.escape_debug();
+        // What is left of that are characters that can be seen, and must stand in an expression as they do in the file.
+        let printable = matches!(c, '"' | '\'' | '\\') || escaped.len() == 1;
+        let length = if printable { c.len_utf8() } else { escaped.len() };
+        if shown.len() + length > SHOWN {
+            return Err(shown);
+        }
+        if printable {
+            shown.push(c);
+        } else {
+            shown.extend(escaped);
+        }
+    }
+    Ok(shown)
+}
+
+/// A value that does not fit is cut, and ends in `...`; a suggestion is of use only as a whole, and left out.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for c in self.value.chars() {
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                write!(f, "{c}")?;
-            }
+        match shown(&self.value) {
+            Ok(value) => write!(f, "\"{value}\" {}", self.reason)?,
+            Err(start) => write!(f, "\"{start}...\" {}", self.reason)?,
         }
-        write!(f, "\" {}", self.reason)?;
-        match &self.suggestion {
-            Some(suggestion) => write!(f, ": write \"{suggestion}\""),
-            None => Ok(()),
+        match self.suggestion.as_deref().map(|suggestion| (shown(suggestion), suggestion)) {
+            Some((Ok(shown), suggestion)) if shown == suggestion => write!(f, ": write \"{shown}\""),
+            _ => Ok(()),
         }
     }
 }
@@ -156,6 +177,10 @@ reasons! {
     warning Duplicate => "is in the list already",
     /// Directives without an origin rule.
     warning NoEffect => "has no effect: no origin is allowed here; write cors_allow_origin next to it or above",
+    /// `^https://.*\.example\.com$` in `cors_allow_origin`
+    error IsExpression => "is an expression; those are for cors_allow_origin_regex",
+    /// `cors_allow_origin $cors_origin`
+    error OwnVariable => "has a variable that is only known when this directive has been looked at",
     /// A variable where there can be none.
     error Variable => "has a variable; only cors_allow_origin and cors_bypass take variables",
 
@@ -180,8 +205,8 @@ reasons! {
     error MethodCase => "is a standard method in another case; methods are case-sensitive",
     /// CONNECT, TRACE, TRACK
     error ForbiddenMethod => "is a method that browsers never send for scripts",
-    /// A header name that is no token.
-    error NotHeader => "is no header name; header names are tokens",
+    /// A header name that is no token, or too long.
+    error NotHeader => "is no header name; those are tokens of at most 256 characters",
     /// `*` for exposed headers with credentials
     error ExposeAnyWithCredentials => "cannot go with \"cors_allow_credentials on\"; browsers then take it for a header's name, so list the headers",
     /// `DNT` and the like
@@ -206,4 +231,47 @@ reasons! {
 
     /// A max-age above a day.
     warning LongMaxAge => "is longer than browsers keep a preflight's answer; Firefox keeps it for 86400 seconds, Chromium for 7200",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What nginx puts on a line of its log before and after a problem, generously: time, process, directive, file, line.
+    const AROUND: usize = 1024;
+
+    #[test]
+    fn a_message_is_one_short_line_whatever_the_value_is() {
+        for part in ["a", "\u{0}", "\n", "\u{1f600}", "\u{202e}", "\u{e0001}", "\\", "\"", "\u{2028}", "\u{fffd}"] {
+            for length in [1, 255, 256, 257, 4000] {
+                let value = part.repeat(length);
+                for (_, text) in Reason::ALL {
+                    let problem = Problem::new(value.as_bytes(), Reason::Expression(text.to_string()))
+                        .suggesting(Some(value.clone()));
+                    let message = problem.to_string();
+                    assert!(message.len() + AROUND <= 2048, "{} bytes: {message}", message.len());
+                    assert!(
+                        !message.chars().any(|c| c.is_control() || c == '\u{2028}' || c == '\u{202e}'),
+                        "{message:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_can_be_seen_is_shown_as_it_stands_in_the_file() {
+        let problem = |value: &str, suggestion: &str| {
+            Problem::new(value.as_bytes(), Reason::UnescapedDot).suggesting(Some(suggestion.to_owned())).to_string()
+        };
+        let message = problem(r#"^a.b\w"'$"#, r#"^a\.b\w"'$"#);
+        assert!(message.starts_with(r#""^a.b\w"'$" has"#) && message.ends_with(r#": write "^a\.b\w"'$""#), "{message}");
+        assert!(problem("m\u{fc}nchen", "x").starts_with("\"m\u{fc}nchen\" "));
+        assert!(problem("a\tb\u{1b}", "x").starts_with(r#""a\tb\u{1b}" "#));
+        // Escaped, it would be another value.
+        assert!(!problem("a", "a\tb").contains("write"));
+        let long = "a".repeat(SHOWN);
+        assert!(problem(&long, &long).contains(&format!("\"{long}\" has")));
+        assert!(problem(&format!("{long}b"), "x").contains(&format!("\"{long}...\" has")));
+    }
 }
