@@ -15,6 +15,8 @@ static PLACE: Mutex<String> = Mutex::new(String::new());
 /// Runs `entry`; where that panics, logs it to what `log` says and returns `fallback` instead.
 #[inline(always)]
 pub fn guard<T>(log: impl FnOnce() -> *mut ngx_log_t, fallback: T, entry: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "fault-injection")]
+    let entry = crate::fault::before(entry);
     match panic::catch_unwind(AssertUnwindSafe(entry)) {
         Ok(value) => value,
         Err(payload) => {

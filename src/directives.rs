@@ -7,18 +7,18 @@ use std::ffi::{c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use cors_policy::{list, Problem, Reason};
+use cors_policy::{list, origin, Problem, Reason};
 use ngx::core::NGX_CONF_ERROR;
 use ngx::ffi::{
-    ngx_array_t, ngx_command_t, ngx_conf_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
-    ngx_http_complex_value_t, ngx_http_set_predicate_slot, ngx_parse_time, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE,
-    NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
-    NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, NGX_OK,
+    ngx_array_t, ngx_command_t, ngx_conf_t, ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_parse_time,
+    ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_TAKE1, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
+    NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, NGX_OK,
 };
 use ngx::http::HttpModuleMainConf;
 use ngx::ngx_string;
 
 use crate::barrier::guard;
+use crate::fallible::{ngx_http_compile_complex_value, ngx_http_set_predicate_slot};
 use crate::location::{LocationConf, MainConf, Own};
 use crate::messages::Place;
 use crate::Module;
@@ -42,6 +42,12 @@ impl Directive<'_> {
         self.main.messages.say(self.cf.log, Some(self.name), problem, &self.place);
     }
 
+    fn check(&mut self, result: Result<(), Problem>) {
+        if let Err(problem) = result {
+            self.say(&problem);
+        }
+    }
+
     /// Adds each word of all arguments to a list.
     fn add_words(&mut self, mut add: impl FnMut(&mut Own, &[u8]) -> Result<(), Problem>) {
         for value in self.values {
@@ -54,9 +60,8 @@ impl Directive<'_> {
             self.say(&Problem::new(value, Reason::Empty));
         }
         for word in list::words(value) {
-            if let Err(problem) = add(self.own, word) {
-                self.say(&problem);
-            }
+            let result = add(self.own, word);
+            self.check(result);
         }
     }
 
@@ -77,7 +82,8 @@ impl Directive<'_> {
     }
 
     fn flag(&mut self, is_set: bool) -> Option<bool> {
-        self.scalar(is_set, |value| match value {
+        // In any case, as nginx reads its own flags.
+        self.scalar(is_set, |value| match value.to_ascii_lowercase().as_slice() {
             b"on" => Ok(true),
             b"off" => Ok(false),
             _ => Err(Reason::NotFlag),
@@ -159,18 +165,34 @@ fn cors(d: &mut Directive<'_>) {
 fn cors_allow_origin(d: &mut Directive<'_>) {
     d.own.has_origins = true;
     for value in d.values {
-        if !value.as_bytes().contains(&b'$') {
+        let bytes = value.as_bytes();
+        if !bytes.contains(&b'$') || origin::is_expression(bytes) {
             let place = d.place.clone();
-            d.add_words_of(value.as_bytes(), |own, word| own.origins.add(word, place.clone()));
-        } else if let Some(expression) = compile(d.cf, value) {
-            d.own.variables.push(expression);
-            if let Err(problem) = d.own.origins.add_variable() {
-                d.say(&problem);
-            }
-        } else {
-            d.main.messages.fail();
+            d.add_words_of(bytes, |own, word| own.origins.add(word, place.clone()));
+            continue;
         }
+        if has_own_variable(bytes) {
+            d.say(&Problem::new(bytes, Reason::OwnVariable));
+        }
+        match compile(d.cf, value) {
+            Some(expression) => d.own.variables.push(expression),
+            None => d.main.messages.fail(),
+        }
+        let result = d.own.origins.add_variable();
+        d.check(result);
     }
+    let result = d.own.origins.alone();
+    d.check(result);
+}
+
+/// Whether a value takes `$cors_status` or `$cors_origin`, which are what comes of it.
+fn has_own_variable(value: &[u8]) -> bool {
+    value.split(|&b| b == b'$').skip(1).any(|rest| {
+        let name = rest.strip_prefix(b"{").unwrap_or(rest);
+        let end = name.iter().position(|&b| !b.is_ascii_alphanumeric() && b != b'_').unwrap_or(name.len());
+        // nginx does not look at the case of a variable's name.
+        [&b"cors_status"[..], b"cors_origin"].iter().any(|own| own.eq_ignore_ascii_case(&name[..end]))
+    })
 }
 
 /// Compiles a value with variables; where that fails nginx has said why.
@@ -195,6 +217,8 @@ fn cors_allow_origin_regex(d: &mut Directive<'_>) {
             Err(problem) => d.say(&problem),
         }
     }
+    let result = d.own.origins.alone();
+    d.check(result);
 }
 
 /// A list that belongs to the level that is being read.
@@ -204,6 +228,8 @@ fn list<T: Default>(setting: &mut Option<Arc<T>>) -> &mut T {
 
 fn cors_allow_methods(d: &mut Directive<'_>) {
     d.add_words(|own, word| list(&mut own.settings.methods).add(word));
+    let result = list(&mut d.own.settings.methods).alone();
+    d.check(result);
 }
 
 fn cors_allow_headers(d: &mut Directive<'_>) {
@@ -213,6 +239,8 @@ fn cors_allow_headers(d: &mut Directive<'_>) {
 fn cors_expose_headers(d: &mut Directive<'_>) {
     d.own.settings.exposed_place = Some(d.place.clone());
     d.add_words(|own, word| list(&mut own.settings.exposed).add(word));
+    let result = list(&mut d.own.settings.exposed).alone();
+    d.check(result);
 }
 
 fn cors_allow_credentials(d: &mut Directive<'_>) {
@@ -268,6 +296,13 @@ fn cors_override(d: &mut Directive<'_>) {
 }
 
 fn cors_bypass(d: &mut Directive<'_>) {
+    for value in d.values.iter().map(ngx_str_t::as_bytes) {
+        if value.is_empty() {
+            d.say(&Problem::new(value, Reason::Empty));
+        } else if has_own_variable(value) {
+            d.say(&Problem::new(value, Reason::OwnVariable));
+        }
+    }
     // `ngx_http_set_predicate_slot` starts an array where it finds NGX_CONF_UNSET_PTR, and adds to it where it finds one.
     let mut predicates: *mut ngx_array_t =
         d.own.settings.bypass.map_or(ptr::without_provenance_mut(usize::MAX), NonNull::as_ptr);

@@ -12,7 +12,7 @@ use crate::barrier::guard;
 use crate::denial;
 use crate::location::LocationConf;
 use crate::next::Next;
-use crate::policy::{Policy, Response};
+use crate::policy::{Mode, Policy, Response};
 use crate::request::{self, OutOfMemory, Request, REQUEST_HEADERS, REQUEST_METHOD, REQUEST_PRIVATE_NETWORK};
 
 /// The header filter behind this one.
@@ -54,23 +54,23 @@ extern "C" fn with_policy(
 ) -> ngx_int_t {
     // SAFETY: nginx has called the entry with it.
     let r = unsafe { Request::from_ptr(request) };
-    if !policy.plain || r.method() == MethodKind::Options {
+    if r.method() == MethodKind::Options {
         return with_care(request, location, policy);
     }
-    let origin = if policy.engine.origins.is_any() { Field::Absent } else { r.origin() };
-    match origin {
-        Field::Absent => match policy.denied.only_header() {
-            Some(header) if !policy.engine.origins.is_any() && r.push_first_header(header) => NEXT.call(request),
-            _ => plainly(request, location, policy, ngx_str_t::empty()),
+    match policy.mode {
+        Mode::List => match r.origin() {
+            Field::Absent => write_vary(request, policy),
+            Field::One(origin) => with_origin(request, location, policy, request::string(origin)),
+            Field::Many => with_care(request, location, policy),
         },
-        Field::One(origin) => plainly(request, location, policy, request::string(origin)),
-        Field::Many => with_care(request, location, policy),
+        Mode::Any => write_allowed(request, policy, ngx_str_t::empty()),
+        Mode::Careful => with_care(request, location, policy),
     }
 }
 
-/// Where `origin`, which is empty if there is none, decides alone.
+/// Where the one `Origin` decides alone.
 #[inline(never)]
-extern "C" fn plainly(
+extern "C" fn with_origin(
     request: *mut ngx_http_request_t,
     location: &'static LocationConf,
     policy: &'static Policy,
@@ -78,42 +78,55 @@ extern "C" fn plainly(
 ) -> ngx_int_t {
     // SAFETY: nginx has called the entry with it, and keeps the origin as long as the request.
     let (r, value) = unsafe { (Request::from_ptr(request), request::slice(&origin)) };
-    let origins = &policy.engine.origins;
-    if origins.is_any() {
-        return write_plainly(request, &policy.allowed, None);
-    }
-    if guard(|| r.log(), false, || origins.allows(value)) {
-        return write_plainly(request, &policy.allowed, Some(value));
+    if guard(|| r.log(), false, || policy.engine.origins.allows(value)) {
+        return write_allowed(request, policy, origin);
     }
     if r.logs(policy.log_level) {
         log_denied(request, location, policy);
     }
-    write_plainly(request, &policy.denied, None)
+    write_vary(request, policy)
 }
 
-/// Writes a response, with `origin` as `Access-Control-Allow-Origin`; without one, as it is.
+/// Writes an allowed response, for `origin` if it is not empty; the list of origins holds no empty one.
 #[inline(always)]
-fn write_plainly(
-    request: *mut ngx_http_request_t,
-    response: &'static Response,
-    origin: Option<&'static [u8]>,
-) -> ngx_int_t {
+fn write_allowed(request: *mut ngx_http_request_t, policy: &'static Policy, origin: ngx_str_t) -> ngx_int_t {
+    // SAFETY: as above.
+    let (r, value) = unsafe { (Request::from_ptr(request), request::slice(&origin)) };
+    if r.has_no_headers_out() {
+        let value = (!origin.data.is_null()).then_some(value);
+        return go_on(request, Some(r.push_headers(policy.allowed.headers(), value)));
+    }
+    write_beside(request, &policy.allowed, origin)
+}
+
+/// Writes a denied response, or one to a request without an origin.
+#[inline(always)]
+fn write_vary(request: *mut ngx_http_request_t, policy: &'static Policy) -> ngx_int_t {
     // SAFETY: as above.
     let r = unsafe { Request::from_ptr(request) };
     if r.has_no_headers_out() {
-        return match response.only_header() {
-            Some(header) if origin.is_none() && r.push_first_header(header) => NEXT.call(request),
-            _ => go_on(request, Some(r.push_headers(response.headers(), origin))),
-        };
+        r.push_first_header(&policy.vary);
+        return NEXT.call(request);
     }
+    write_beside(request, &policy.denied, ngx_str_t::empty())
+}
+
+/// Writes a response that has headers already.
+#[inline(never)]
+extern "C" fn write_beside(
+    request: *mut ngx_http_request_t,
+    response: &'static Response,
+    origin: ngx_str_t,
+) -> ngx_int_t {
+    // SAFETY: as above.
+    let (r, value) = unsafe { (|| Request::from_ptr(request), request::slice(&origin)) };
     let written = guard(
-        || r.log(),
+        || r().log(),
         None,
         || {
-            // SAFETY: as above.
-            let r = unsafe { Request::from_ptr(request) };
+            let r = r();
             let has_vary = remove(r);
-            Some(response.write(r, origin, has_vary))
+            Some(response.write(r, (!value.is_empty()).then_some(value), has_vary))
         },
     );
     go_on(request, written)

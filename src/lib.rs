@@ -9,6 +9,9 @@
 mod barrier;
 mod denial;
 pub mod directives;
+mod fallible;
+#[cfg(feature = "fault-injection")]
+mod fault;
 pub mod filter;
 mod layout;
 pub mod location;
@@ -25,11 +28,12 @@ use std::ptr;
 use ngx::core::{Status, NGX_CONF_ERROR};
 use ngx::ffi::{
     ngx_conf_t, ngx_cycle, ngx_http_module_t, ngx_http_phases_NGX_HTTP_REWRITE_PHASE, ngx_http_variable_value_t,
-    ngx_int_t, ngx_module_t, ngx_pool_cleanup_add, ngx_uint_t, NGX_ALIGNMENT, NGX_HTTP_MODULE,
+    ngx_int_t, ngx_module_t, ngx_uint_t, NGX_ALIGNMENT, NGX_HTTP_MODULE,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 
 use barrier::guard;
+use fallible::ngx_pool_cleanup_add;
 use location::{LocationConf, MainConf};
 
 /// The module, as the `ngx` crate looks configurations up by it.
@@ -94,9 +98,19 @@ pub static mut ngx_module_order: [*const c_char; 3] =
     [c"ngx_http_cors_module".as_ptr(), c"ngx_http_headers_filter_module".as_ptr(), ptr::null()];
 
 unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
-    barrier::install_hook();
+    #[cfg(feature = "fault-injection")]
+    fault::read();
     // SAFETY: nginx calls it with the configuration that it reads.
-    unsafe { allocate(cf, MainConf::default()) }
+    let log = unsafe { (*cf).log };
+    guard(
+        || log,
+        ptr::null_mut(),
+        || {
+            barrier::install_hook();
+            // SAFETY: as above.
+            unsafe { allocate(cf, MainConf::default()) }
+        },
+    )
 }
 
 unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
@@ -117,8 +131,10 @@ unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
 }
 
 unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: as above.
+    let log = unsafe { (*cf).log };
     // SAFETY: as above. The main configuration cannot be looked up yet: `cf.ctx` is still that of the level above.
-    unsafe { allocate(cf, LocationConf::default()) }
+    guard(|| log, ptr::null_mut(), || unsafe { allocate(cf, LocationConf::default()) })
 }
 
 unsafe extern "C" fn merge_loc_conf(cf: *mut ngx_conf_t, above: *mut c_void, conf: *mut c_void) -> *mut c_char {
@@ -150,10 +166,10 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             if let Some(http) = Module::location_conf_mut(cf) {
                 http.finish(None, main, log);
             }
+            main.warn_of_what_has_no_effect(log);
             if main.messages.failed() {
                 return Status::NGX_ERROR.0;
             }
-            main.warn_of_what_has_no_effect(log);
             // Without a policy anywhere, requests do not come here at all.
             if main.in_use {
                 filter::install();

@@ -10,7 +10,8 @@ use cors_policy::{vary, ExposedHeaders, Methods, Origins, OriginsBuilder, Proble
 use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_log_t, ngx_uint_t, NGX_LOG_INFO};
 
 use crate::messages::{Messages, Place};
-use crate::policy::{Policy, Response};
+use crate::policy::{Mode, Policy, Response};
+use crate::request;
 
 /// The module's configuration of the whole `http` block.
 #[derive(Default)]
@@ -29,15 +30,31 @@ impl MainConf {
     /// Warns of directives that no request will ever ask for.
     pub fn warn_of_what_has_no_effect(&mut self, log: *mut ngx_log_t) {
         for level in std::mem::take(&mut self.levels) {
-            for (directive, place) in level.places.iter().filter(|_| !level.used.get()) {
-                // These two say that nothing is to be done, and so need no origin.
-                if !matches!(*directive, "cors" | "cors_enforce") {
+            for (directive, place) in &level.places {
+                let has_effect = match *directive {
+                    // These two say that nothing is to be done, or much, and so need no origin.
+                    "cors" | "cors_enforce" => true,
+                    directive if SAYS_MORE.contains(&directive) => level.allows.get(),
+                    _ => level.allows.get() || level.enforces.get(),
+                };
+                if !has_effect {
                     self.messages.say(log, None, &Problem::new(directive.as_bytes(), Reason::NoEffect), place);
                 }
             }
         }
     }
 }
+
+/// Directives that say more of the answer to an allowed origin: enforcement alone allows none, and they have no effect.
+const SAYS_MORE: [&str; 7] = [
+    "cors_allow_methods",
+    "cors_allow_headers",
+    "cors_allow_credentials",
+    "cors_expose_headers",
+    "cors_max_age",
+    "cors_allow_private_network",
+    "cors_preflight_status",
+];
 
 /// The module's configuration of one level.
 #[derive(Default)]
@@ -204,6 +221,11 @@ impl Settings {
         let overrides = self.overrides.unwrap_or(true);
         let dry_run = self.dry_run.unwrap_or(false);
         let plain = active && variables.is_empty() && self.bypass.is_none() && !enforce && !dry_run && overrides;
+        let mode = match (plain, any) {
+            (true, false) => Mode::List,
+            (true, true) => Mode::Any,
+            (false, _) => Mode::Careful,
+        };
         Some(Policy {
             engine: cors_policy::Policy { origins, methods, headers, credentials, enforce },
             variables,
@@ -223,7 +245,8 @@ impl Settings {
             log_level: self.log_level.unwrap_or(NGX_LOG_INFO as ngx_uint_t),
             bypass: self.bypass,
             active,
-            plain,
+            mode,
+            vary: request::header("Vary", vary::SIMPLE.as_bytes()),
         })
     }
 
@@ -251,7 +274,9 @@ struct Level {
     parent: Option<Rc<Level>>,
     places: Vec<(&'static str, Place)>,
     /// Whether it has origin rules, or a level below it has.
-    used: Cell<bool>,
+    allows: Cell<bool>,
+    /// Whether it enforces, or a level below it does.
+    enforces: Cell<bool>,
 }
 
 impl Level {
@@ -276,19 +301,14 @@ impl Level {
             settings.check_together(&mut main.messages, log);
         }
         let policy = settings.policy().map(Rc::new);
-        let level = Level { settings, policy, parent: parent.cloned(), places: own.places, used: Cell::new(false) };
-        if level.settings.rules.is_some() || level.settings.enforce == Some(true) {
-            level.mark_used();
+        let (allows, enforces) = (Cell::new(settings.rules.is_some()), Cell::new(settings.enforce == Some(true)));
+        let level = Level { settings, policy, parent: parent.cloned(), places: own.places, allows, enforces };
+        let mut above = &level.parent;
+        while let Some(parent) = above {
+            parent.allows.set(parent.allows.get() || level.allows.get());
+            parent.enforces.set(parent.enforces.get() || level.enforces.get());
+            above = &parent.parent;
         }
         level
-    }
-
-    fn mark_used(&self) {
-        self.used.set(true);
-        let mut parent = &self.parent;
-        while let Some(level) = parent {
-            level.used.set(true);
-            parent = &level.parent;
-        }
     }
 }

@@ -41,15 +41,6 @@ impl Response {
         Response { headers: cells.into(), vary, _values: values.into() }
     }
 
-    /// The only header, where there is just one.
-    #[inline(always)]
-    pub fn only_header(&self) -> Option<&ngx_table_elt_t> {
-        match &*self.headers {
-            [header] => Some(header),
-            _ => None,
-        }
-    }
-
     /// All of them.
     #[inline(always)]
     pub fn headers(&self) -> &[ngx_table_elt_t] {
@@ -136,9 +127,22 @@ pub struct Policy {
     pub bypass: Option<NonNull<ngx_array_t>>,
     /// Whether there is anything to do; not so under `cors off`, which ends the policy of a redirected request.
     pub active: bool,
-    /// Whether it is active, `Origin` alone decides what a request that is no `OPTIONS` gets, and the response gets it whatever it is:
-    /// no variables, bypass, enforcement, dry run, nor `cors_override off`.
-    pub plain: bool,
+    /// How a request that is no `OPTIONS` is decided.
+    pub mode: Mode,
+    /// What a denied response gets, too: just `Vary`.
+    pub vary: ngx_table_elt_t,
+}
+
+/// How a request that is no `OPTIONS` is decided, and its response written.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Mode {
+    /// By `Origin` and the configured list alone, whatever the response: no variables, bypass, enforcement, dry run, nor
+    /// `cors_override off`.
+    List,
+    /// The same where the list is `*`, and `Origin` does not matter.
+    Any,
+    /// By more than that.
+    Careful,
 }
 
 impl Policy {

@@ -4,6 +4,10 @@
 use std::ptr::{self, NonNull};
 use std::slice;
 
+use crate::fallible::{
+    ngx_http_complex_value, ngx_http_discard_request_body, ngx_http_send_header, ngx_http_test_predicates,
+    ngx_list_push, ngx_palloc, ngx_pnalloc,
+};
 use crate::location::LocationConf;
 use crate::policy::Policy;
 use crate::Module;
@@ -11,10 +15,9 @@ use cors_policy::request::{Field, MethodKind, Request as Asked};
 use cors_policy::Decision;
 use ngx::core::Status;
 use ngx::ffi::{
-    ngx_array_t, ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_discard_request_body, ngx_http_request_t,
-    ngx_http_send_header, ngx_http_test_predicates, ngx_http_variable_value_t, ngx_int_t, ngx_list_part_t,
-    ngx_list_push, ngx_list_t, ngx_log_t, ngx_palloc, ngx_pnalloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t,
-    NGX_DECLINED, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_NO_CONTENT, NGX_HTTP_OPTIONS, NGX_OK,
+    ngx_array_t, ngx_http_complex_value_t, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_list_part_t,
+    ngx_list_t, ngx_log_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t, NGX_DECLINED, NGX_HTTP_GET, NGX_HTTP_HEAD,
+    NGX_HTTP_NO_CONTENT, NGX_HTTP_OPTIONS, NGX_OK,
 };
 
 /// nginx's pool had no memory left.
@@ -241,11 +244,11 @@ impl Request {
         unsafe { ngx_http_test_predicates(self.as_ptr(), predicates.as_ptr()) == NGX_DECLINED as ngx_int_t }
     }
 
-    /// Whether the response has no headers yet but those that nginx keeps apart (its type, its length, ...).
-    #[inline]
+    /// Whether the response has no headers yet but those that nginx keeps apart (its type, its length, ...). A list grows only
+    /// when it is full, so there is nothing behind an empty first part.
+    #[inline(always)]
     pub fn has_no_headers_out(&self) -> bool {
-        let first = &self.0.headers_out.headers.part;
-        first.nelts == 0 && first.next.is_null()
+        self.0.headers_out.headers.part.nelts == 0
     }
 
     /// The response headers that are to be sent; removed ones are left out.
@@ -282,17 +285,14 @@ impl Request {
         Ok(())
     }
 
-    /// Adds a response header where there is none yet; says whether it has.
+    /// Adds a response header where there is none yet.
     #[inline(always)]
-    pub fn push_first_header(&mut self, header: &ngx_table_elt_t) -> bool {
-        let list = &mut self.0.headers_out.headers;
-        if list.part.nelts != 0 || !list.part.next.is_null() || list.nalloc == 0 {
-            return false;
-        }
-        // SAFETY: the first part has room for `nalloc` elements.
-        unsafe { list.part.elts.cast::<ngx_table_elt_t>().write(*header) };
-        list.part.nelts = 1;
-        true
+    pub fn push_first_header(&mut self, header: &ngx_table_elt_t) {
+        let part = &mut self.0.headers_out.headers.part;
+        debug_assert!(part.nelts == 0);
+        // SAFETY: nginx makes the list with room for 20, of which none is in use.
+        unsafe { part.elts.cast::<ngx_table_elt_t>().write(*header) };
+        part.nelts = 1;
     }
 
     /// The same where the list has to grow.
@@ -471,7 +471,7 @@ impl Elements {
         loop {
             // SAFETY: from `at` to `end` there are elements, of a list that lives as long as its request.
             unsafe {
-                while self.end.offset_from_unsigned(self.at) >= 4 {
+                while self.end.offset_from(self.at) >= 4 {
                     let [a, b, c, d] = &*self.at.cast::<[ngx_table_elt_t; 4]>();
                     if wanted(a) || wanted(b) || wanted(c) || wanted(d) {
                         break;

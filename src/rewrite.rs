@@ -8,10 +8,11 @@ use std::ptr::NonNull;
 
 use cors_policy::request::MethodKind;
 use ngx::core::Status as Code;
-use ngx::ffi::{ngx_array_push, ngx_array_t, ngx_http_handler_pt, ngx_http_request_t, ngx_int_t};
+use ngx::ffi::{ngx_array_t, ngx_http_handler_pt, ngx_http_request_t, ngx_int_t};
 
 use crate::barrier::guard;
 use crate::denial;
+use crate::fallible::ngx_array_push;
 use crate::location::LocationConf;
 use crate::next::Next;
 use crate::policy::Policy;

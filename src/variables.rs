@@ -6,12 +6,13 @@ use cors_policy::request::Field;
 use cors_policy::{Decision, Grant, Status};
 use ngx::core::Status as Code;
 use ngx::ffi::{
-    ngx_conf_t, ngx_http_add_variable, ngx_http_get_variable_index, ngx_http_get_variable_pt, ngx_http_request_t,
-    ngx_http_variable_value_t, ngx_int_t, ngx_str_t, NGX_HTTP_VAR_NOCACHEABLE,
+    ngx_conf_t, ngx_http_get_variable_pt, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_str_t,
+    NGX_HTTP_VAR_NOCACHEABLE,
 };
 use ngx::ngx_string;
 
 use crate::barrier::guard;
+use crate::fallible::{ngx_http_add_variable, ngx_http_get_variable_index};
 use crate::policy::Policy;
 use crate::request::Request;
 

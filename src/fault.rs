@@ -1,0 +1,68 @@
+//! Faults on demand, for the tests of what happens then. A build without the feature `fault-injection` has nothing of it.
+//!
+//! The environment variable [`VARIABLE`] says which, whenever a configuration is read; workers are forked with it in
+//! memory, since nginx clears their environment.
+//!
+//! | value | |
+//! | --- | --- |
+//! | `panic=filter::with_care` | each barrier in a function whose path holds that text panics |
+//! | `configuration=3` | the third allocation for a configuration fails |
+//! | `request=3` | the third allocation for requests fails, in each worker |
+
+use std::any::type_name;
+use std::env;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Mutex;
+
+use ngx::ffi::{ngx_cycle, NGX_LOG_NOTICE};
+use ngx::ngx_log_error;
+
+const VARIABLE: &str = "NGX_HTTP_CORS_FAULT";
+
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// How many allocations are left to the one that fails; 0 where none does.
+pub struct Countdown {
+    name: &'static str,
+    left: AtomicUsize,
+}
+
+/// Of a configuration.
+pub static CONFIGURATION: Countdown = Countdown { name: "configuration", left: AtomicUsize::new(0) };
+/// Of requests.
+pub static REQUEST: Countdown = Countdown { name: "request", left: AtomicUsize::new(0) };
+
+/// Reads the variable.
+pub fn read() {
+    let value = env::var(VARIABLE).unwrap_or_default();
+    let (kind, what) = value.split_once('=').unwrap_or_default();
+    *PANIC.lock().expect("no panic while it is held") = (kind == "panic").then(|| what.to_owned());
+    for countdown in [&CONFIGURATION, &REQUEST] {
+        let left = if kind == countdown.name { what.parse().unwrap_or(0) } else { 0 };
+        countdown.left.store(left, Relaxed);
+    }
+}
+
+/// `entry`, with a panic before it where one is wanted.
+pub fn before<T, E: FnOnce() -> T>(entry: E) -> impl FnOnce() -> T {
+    move || {
+        // A closure is named after the function that it is in.
+        let wanted = PANIC.lock().expect("no panic while it is held").clone();
+        if wanted.is_some_and(|wanted| type_name::<E>().contains(&wanted)) {
+            panic!("a test has asked for it");
+        }
+        entry()
+    }
+}
+
+impl Countdown {
+    /// Whether the allocation that is about to be made has to fail.
+    pub fn ends(&self) -> bool {
+        let ends = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) == Ok(1);
+        if ends {
+            // SAFETY: nginx has a cycle, and that a log, before it loads modules.
+            ngx_log_error!(NGX_LOG_NOTICE, unsafe { (*ngx_cycle).log }, "cors: fault: an allocation fails");
+        }
+        ends
+    }
+}
