@@ -1,0 +1,286 @@
+#!/usr/bin/perl
+
+# Tests for where nginx -t says that a mistake is: each with the file and line
+# of the directive that holds it, all of them at once, also those that show only
+# when levels are merged; and for values that must not push that out of a line.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use FindBin;
+use lib $ENV{TEST_NGINX_LIB} || (), "$FindBin::Bin/lib";
+use Test::Nginx;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(40);
+
+my $conf = <<'EOT';
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    HTTP
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        SERVER
+
+        location / {
+            LOCATION
+
+            location /nested/ {
+                NESTED
+            }
+        }
+
+        location /other/ {
+            OTHER
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  second;
+
+        SECOND
+    }
+}
+
+EOT
+
+$t->write_file_expand('nginx.conf', $conf =~ s/^ *[A-Z]+$//gmr);
+$t->run();
+
+###############################################################################
+
+my $origin = 'cors_allow_origin https://a.example;';
+
+# Ten mistakes on ten lines of one block. What is told of each holds its mark.
+
+my @mistakes = (
+	['cors_allow_origin https://mark1.example/;', 'mark1'],
+	['cors_allow_origin mark2.example;', 'mark2'],
+	['cors_allow_origin_regex "^https://(mark3";', 'mark3'],
+	['cors_allow_methods get;', '"get"'],
+	['cors_allow_headers mark5:;', 'mark5'],
+	['cors_expose_headers mark6@;', 'mark6'],
+	['cors_max_age mark7;', 'mark7'],
+	['cors_allow_credentials mark8;', 'mark8'],
+	['cors_preflight_status mark9;', 'mark9'],
+	['cors_log_level mark10;', 'mark10'],
+);
+
+my ($status, @said) = test_of($t, LOCATION => join "\n", map { $_->[0] } @mistakes);
+
+is($status, 1, 'ten mistakes: refused');
+is(scalar @said, 10, 'ten mistakes: ten messages');
+
+for my $n (0 .. 9) {
+	my ($directive, $mark) = @{$mistakes[$n]};
+	my $line = line_of($t, $directive);
+
+	like($said[$n], qr/^emerg .*\Q$mark\E.* in \S*nginx\.conf:$line$/,
+		"ten mistakes: $directive");
+}
+
+# Several in one directive, in one value, and over several lines
+
+is_said($t, [LOCATION => "cors_allow_origin a.example\nb.example\n"
+		. "'c.example, d.example'; # HERE"],
+	(map { "cors_allow_origin: \"$_.example\" has no scheme; an origin is "
+		. "scheme://host[:port]: write \"https://$_.example\"" } qw/ a b c d /),
+	'all mistakes of a directive, with the line that it ends on');
+
+is_said($t, [LOCATION => 'cors_allow_origin * a.example; # HERE'],
+	'cors_allow_origin: "a.example" has no scheme; an origin is '
+		. 'scheme://host[:port]: write "https://a.example"',
+	'cors_allow_origin: "*" stands next to other values; it is everything and '
+		. 'stands alone',
+	'* next to what is wrong');
+
+is_said($t, [LOCATION => "$origin cors_allow_methods * get; # HERE"],
+	'cors_allow_methods: "get" is a standard method in another case; methods '
+		. 'are case-sensitive: write "GET"',
+	'cors_allow_methods: "*" stands next to other values; it is everything and '
+		. 'stands alone',
+	'* next to a wrong method');
+
+is_said($t, [LOCATION => "$origin cors_expose_headers * a:; # HERE"],
+	'cors_expose_headers: "a:" is no header name; those are tokens of at most '
+		. '256 characters: write "a"',
+	'cors_expose_headers: "*" stands next to other values; it is everything '
+		. 'and stands alone',
+	'* next to a wrong header');
+
+# Errors and warnings together
+
+($status, @said) = test_of($t, HTTP => 'cors_max_age 2d;', SECOND =>
+	'cors_allow_methods PUT;', LOCATION => "$origin cors_allow_headers DNT x:;");
+is(join(' ', map { /^(\w+)/ } @said), 'warn warn emerg warn',
+	'warnings are given next to errors');
+
+# What nginx finds itself ends the reading
+
+($status, @said) = test_of($t, LOCATION =>
+	"cors_allow_origin a.example;\ncors_max_age 1 2;\ncors_allow_origin b.example;");
+is($status . join('|', map { s/ in \S+$//r } @said),
+	'1emerg cors_allow_origin: "a.example" has no scheme; an origin is '
+	. 'scheme://host[:port]: write "https://a.example"|emerg invalid number of '
+	. 'arguments in "cors_max_age" directive',
+	'nothing is read after a mistake of the syntax');
+
+# Files
+
+$t->write_file('included.conf', "\n\ncors_allow_origin a.example;\n");
+($status, @said) = test_of($t, LOCATION => "\ninclude included.conf;\n"
+	. 'cors_max_age x; # HERE');
+like($said[0], qr/"a\.example".* in \S*included\.conf:3$/, 'an included file');
+like($said[1], qr/"x" is no time.* in HERE$/, 'after an included file');
+
+# Levels that only together are a mistake
+
+my $any = 'cors_allow_origin: "*" cannot go with "cors_allow_credentials on"; '
+	. 'browsers refuse it, so list the origins that may send credentials';
+
+is_said($t, [SERVER => 'cors_allow_origin *; # HERE',
+		NESTED => "\n\n\ncors_allow_credentials on;"], $any,
+	'* with credentials: * above');
+is_said($t, [HTTP => "\ncors_allow_credentials on;\n\n",
+		OTHER => 'cors_allow_origin *; # HERE'], $any,
+	'* with credentials: credentials above');
+is_said($t, [HTTP => 'cors_allow_origin *; # HERE',
+		SERVER => "\n\ncors_allow_credentials on;", LOCATION => 'cors_max_age 1;',
+		OTHER => 'cors_allow_credentials on;',
+		SECOND => 'cors_allow_credentials on;'], $any,
+	'* with credentials: said once');
+is_said($t, [HTTP => 'cors_allow_origin *;', SECOND =>
+		"cors_allow_origin https://b.example;\ncors_allow_credentials on;"],
+	'* with credentials: other origins next to these');
+is_said($t, [HTTP => 'cors_allow_credentials on;', SECOND =>
+		"cors_allow_origin *;\ncors_allow_credentials off;"],
+	'* with credentials: credentials off next to it');
+
+is_said($t, [SERVER => "$origin cors_expose_headers *; # HERE",
+		NESTED => "\n\ncors_allow_credentials on;"],
+	'cors_expose_headers: "*" cannot go with "cors_allow_credentials on"; '
+		. 'browsers then take it for a header\'s name, so list the headers',
+	'* exposed with credentials');
+is_said($t, [SERVER => "$origin cors_expose_headers *;",
+		NESTED => "cors_expose_headers ETag;\ncors_allow_credentials on;"],
+	'other headers are exposed with credentials');
+
+is_said($t, [HTTP => 'cors_allow_origin https://*.github.io; # HERE',
+		OTHER => 'cors_allow_credentials on;'],
+	['warn', 'cors_allow_origin: "https://*.github.io" lets everyone who registers '
+		. 'a name there in; "*" covers a public suffix'],
+	'cors_allow_origin: "https://*.github.io" lets everyone who registers a name '
+		. 'there send credentials; "*" covers a public suffix',
+	'a public suffix, with credentials in one location');
+is_said($t, [SERVER => 'cors_allow_origin http://a.example; # HERE',
+		OTHER => 'cors_allow_credentials on;'],
+	['warn', 'cors_allow_origin: "http://a.example" lets whoever is on the '
+		. 'network between send credentials; it is http, and neither loopback '
+		. 'nor localhost'],
+	'http, with credentials in one location');
+is_said($t, [SERVER => 'cors_allow_origin_regex .*; # HERE',
+		OTHER => 'cors_allow_credentials on;'],
+	['warn', 'cors_allow_origin_regex: ".*" accepts origins that anyone can '
+		. 'register, together with "cors_allow_credentials on"'],
+	'an expression for everyone, with credentials in one location');
+
+# No origin, here or below
+
+my $no_effect = 'has no effect: no origin is allowed here; write '
+	. 'cors_allow_origin next to it or above';
+
+is_said($t, [HTTP => 'cors_max_age 1h; # HERE', SECOND => 'cors off;'],
+	['warn', "\"cors_max_age\" $no_effect"], 'no origin anywhere');
+is_said($t, [HTTP => 'cors_max_age 1h;', NESTED => $origin], 'an origin below');
+is_said($t, [HTTP => $origin, NESTED => 'cors_max_age 1h;'], 'an origin above');
+is_said($t, [HTTP => 'cors_max_age 1h;', NESTED => $origin,
+		SECOND => 'cors_allow_methods PUT; # HERE'],
+	['warn', "\"cors_allow_methods\" $no_effect"], 'no origin in one server');
+is_said($t, [SERVER => "cors_enforce on;\ncors_reject_status 404;\n"
+		. 'cors_max_age 1h; # HERE'],
+	['warn', "\"cors_max_age\" $no_effect"], 'enforcement alone');
+
+# Long values, and what a terminal does not show as it is
+
+my $long = 'a' x 3000;
+
+for (
+	["cors_allow_origin https://$long.example;", 'a label'],
+	["cors_allow_origin_regex '^https://(?!$long)';", 'does not compile'],
+	["$origin cors_allow_methods '" . '@' x 3000 . "';", 'no method'],
+	["$origin cors_max_age " . "\xc3\xa4" x 1500 . ';', 'no time'],
+)
+{
+	my ($directives, $reason) = @$_;
+
+	(undef, @said) = test_of($t, LOCATION => "$directives # HERE");
+	like($said[0], qr/^emerg \w+: ".{200,260}\.\.\." .*$reason.* in HERE$/,
+		"long: $reason");
+}
+
+is_said($t, [LOCATION => "$origin cors_allow_headers 'a\x1b[31m\x7fb'; # HERE"],
+	'cors_allow_headers: "a\u{1b}[31m\u{7f}b" is no header name; those are tokens '
+		. 'of at most 256 characters',
+	'control characters');
+
+###############################################################################
+
+# Whether just these messages come, all of the line with "# HERE": errors, or
+# pairs of a level and a message. The last argument is the test's name.
+sub is_said {
+	my ($t, $levels, @expected) = @_;
+
+	my $name = pop @expected;
+	my ($status, @said) = test_of($t, @$levels);
+	my @pairs = map { ref $_ ? $_ : ['emerg', $_] } @expected;
+	my $failed = (grep { $_->[0] eq 'emerg' } @pairs) ? 1 : 0;
+
+	is(join("\n", $status, @said),
+		join("\n", $failed, map { "$_->[0] $_->[1] in HERE" } @pairs), $name);
+}
+
+# The exit status of nginx -t, and each of its messages with its level, and
+# with "HERE" for the line that holds "# HERE".
+sub test_of {
+	my ($t, %levels) = @_;
+
+	$t->write_file_expand('nginx.conf',
+		$conf =~ s/^ *([A-Z]+)$/$levels{$1} \/\/ ''/egmr);
+
+	my $here = line_of($t, '# HERE');
+	my $dir = $t->testdir();
+	my $said = `$Test::Nginx::NGINX -t -p $dir/ -c nginx.conf -e error.log 2>&1`;
+	my $status = $? >> 8;
+
+	return $status, map { s/ in \S*nginx\.conf:$here$/ in HERE/r }
+		map { /^nginx: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
+}
+
+# The line of nginx.conf that holds a text; 0 for none.
+sub line_of {
+	my ($t, $text) = @_;
+
+	my @lines = split /\n/, $t->read_file('nginx.conf');
+	my ($line) = grep { index($lines[$_ - 1], $text) >= 0 } 1 .. @lines;
+
+	return $line // 0;
+}
+
+###############################################################################
