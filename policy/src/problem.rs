@@ -260,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_each_reason_and_no_other() {
+        let docs = include_str!("../../docs/errors.md");
+        let rows: Vec<Vec<_>> = docs
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim()).collect())
+            .collect();
+        for (kind, text) in Reason::ALL {
+            let found: Vec<_> = rows.iter().filter(|row| row[0] == format!("`{text}`")).collect();
+            assert_eq!(found.len(), 1, "docs/errors.md has this {} times: {text}", found.len());
+            assert!(found[0].len() == 3 && found[0][1] == *kind, "{:?}: {kind}", found[0]);
+            assert!(!found[0][2].is_empty(), "nothing is said of: {text}");
+        }
+        assert_eq!(rows.len(), Reason::ALL.len(), "docs/errors.md has more than there is");
+    }
+
+    #[test]
     fn what_can_be_seen_is_shown_as_it_stands_in_the_file() {
         let problem = |value: &str, suggestion: &str| {
             Problem::new(value.as_bytes(), Reason::UnescapedDot).suggesting(Some(suggestion.to_owned())).to_string()
