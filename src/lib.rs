@@ -85,14 +85,17 @@ pub static mut ngx_http_cors_module: ngx_module_t = ngx_module_t {
 };
 
 /// What nginx looks for in a library that it is told to load.
+#[cfg(not(feature = "nginx-build"))]
 #[no_mangle]
 pub static mut ngx_modules: [*const ngx_module_t; 2] = [ptr::addr_of!(ngx_http_cors_module), ptr::null()];
 
 /// Their names.
+#[cfg(not(feature = "nginx-build"))]
 #[no_mangle]
 pub static mut ngx_module_names: [*const c_char; 2] = [c"ngx_http_cors_module".as_ptr(), ptr::null()];
 
 /// Where it stands among the filters: before the one that writes `add_header`, which makes it run after that.
+#[cfg(not(feature = "nginx-build"))]
 #[no_mangle]
 pub static mut ngx_module_order: [*const c_char; 3] =
     [c"ngx_http_cors_module".as_ptr(), c"ngx_http_headers_filter_module".as_ptr(), ptr::null()];
