@@ -2,7 +2,7 @@
 //!
 //! It runs behind `add_header` and the upstream's headers, so that it sees, and replaces, what they have set.
 
-use cors_policy::list::{elements, is_token};
+use cors_policy::list::{elements, is_token, trim};
 use cors_policy::request::{Field, MethodKind};
 use cors_policy::{preflight, Decision, Grant, Status};
 use ngx::core::Status as Code;
@@ -285,7 +285,8 @@ fn echo(r: &mut Request, policy: &Policy) -> Result<(), OutOfMemory> {
         if names.clone().next().is_some() && names.clone().all(is_token) {
             let mut lines = r.values(&REQUEST_HEADERS);
             let value = match (lines.next(), lines.next()) {
-                (Some(line), None) => line,
+                // HTTP/2 hands white space at the ends on, and forbids it in an answer (RFC 9113, section 8.2.1).
+                (Some(line), None) => trim(line),
                 _ => r.join(names)?,
             };
             r.push_headers(&[request::header("Access-Control-Allow-Headers", value)], None)?;
