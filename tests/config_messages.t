@@ -264,6 +264,7 @@ my @blocks = (
 		['^https://.*$', $anyone, undef, '^https://.*\.example$'],
 		['^https?://\w+\.\w+$', $anyone, undef, '^https?://\w+\.example$'],
 		['^http://.+:\d+$', $anyone, undef, '^http://localhost:\d+$'],
+		['^https://www\..*$', $anyone, undef, '^https://www\.[^.]+$'],
 	],
 
 	# Methods

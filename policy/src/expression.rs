@@ -11,7 +11,7 @@
 //!
 //! An expression must match the whole origin, whether or not it is written with `^` and `$`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::LazyLock;
 
@@ -28,6 +28,9 @@ use crate::{Problem, Reason};
 
 /// What the automaton of one expression, or of all that fit into one, may take, and building it as much again.
 const SIZE_LIMIT: usize = 16 << 20;
+
+/// How many steps it may take to find out whether an expression accepts what anyone can register.
+const MAX_STEPS: usize = 1 << 22;
 
 /// A set of expressions.
 #[derive(Default)]
@@ -133,11 +136,17 @@ impl Automata {
 
     /// Whether some input over the alphabet of origins leads both automata to states for which `wanted` holds.
     fn reaches_with(&self, other: &Automata, wanted: impl Fn(bool, bool) -> bool) -> bool {
+        self.walk(self.start, other, |a, b| wanted(self.accepts(a), other.accepts(b)))
+    }
+
+    /// Visits the pairs of states that inputs over the alphabet of origins lead both automata to, until `found`; ours begins
+    /// in `from`.
+    fn walk(&self, from: StateID, other: &Automata, mut found: impl FnMut(StateID, StateID) -> bool) -> bool {
         // A fixed hash: reading the same configuration takes the same steps each time.
-        let mut seen = HashSet::<_, BuildHasherDefault<DefaultHasher>>::from_iter([(self.start, other.start)]);
-        let mut open = vec![(self.start, other.start)];
+        let mut seen = HashSet::<_, BuildHasherDefault<DefaultHasher>>::from_iter([(from, other.start)]);
+        let mut open = vec![(from, other.start)];
         while let Some((a, b)) = open.pop() {
-            if wanted(self.accepts(a), other.accepts(b)) {
+            if found(a, b) {
                 return true;
             }
             for c in alphabet().iter().flat_map(|range| range.start()..=range.end()) {
@@ -149,6 +158,47 @@ impl Automata {
             }
         }
         false
+    }
+
+    /// Whether whatever `each` matches is matched here with something of `before` and something of `after` around it. Said
+    /// not to be so where it takes too many steps to find out.
+    fn matches_each(&self, before: &Automata, each: &Automata, after: &Automata) -> bool {
+        let mut ours = BTreeSet::new();
+        self.walk(self.start, before, |a, b| {
+            if before.accepts(b) {
+                ours.insert(a);
+            }
+            false
+        });
+        let mut known = BTreeMap::new();
+        let mut ends = |state| {
+            *known.entry(state).or_insert_with(|| self.walk(state, after, |a, b| self.accepts(a) && after.accepts(b)))
+        };
+        let mut steps = 0;
+        let mut seen = HashSet::<_, BuildHasherDefault<DefaultHasher>>::from_iter([(ours.clone(), each.start)]);
+        let mut open = vec![(ours, each.start)];
+        while let Some((ours, theirs)) = open.pop() {
+            if each.accepts(theirs) && !ours.iter().any(|&state| ends(state)) {
+                return false;
+            }
+            for c in alphabet().iter().flat_map(|range| range.start()..=range.end()) {
+                let next = each.dfa.next_state(theirs, c);
+                if each.dfa.is_dead_state(next) {
+                    continue;
+                }
+                steps += ours.len();
+                if steps > MAX_STEPS {
+                    return false;
+                }
+                let states = ours.iter().map(|&state| self.dfa.next_state(state, c));
+                let pair = (states.filter(|&state| !self.dfa.is_dead_state(state)).collect::<BTreeSet<_>>(), next);
+                if !seen.contains(&pair) {
+                    seen.insert(pair.clone());
+                    open.push(pair);
+                }
+            }
+        }
+        true
     }
 }
 
@@ -239,7 +289,8 @@ pub struct Checked {
     pub source: String,
     /// What is doubtful about it.
     pub doubts: Vec<Problem>,
-    /// Whether it accepts origins that anyone can register: every host of two labels under `https` or under `http`.
+    /// Whether it accepts origins that anyone can register: for every name of two labels that itself, or a subdomain of it, by
+    /// `https` or by `http`, on some port.
     pub any_origin: bool,
 }
 
@@ -289,7 +340,8 @@ fn look(source: &str) -> Result<Seen, Problem> {
     let ast = parse_ast(source)?;
     let dots = unescaped_dots(&ast, source);
     let matches = WIRE.reaches_with(&automaton, |wire, ours| wire && ours);
-    let any_origin = ANYONES.iter().any(|every| !every.reaches_with(&automaton, |theirs, ours| theirs && !ours));
+    let [before, name, after] = &*ANYONES;
+    let any_origin = automaton.matches_each(before, name, after);
     Ok(Seen { ast, dots, matches, any_origin })
 }
 
@@ -330,13 +382,10 @@ static WELL_FORMED: LazyLock<Automata> = LazyLock::new(|| {
     known(&format!(r"https?://[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?(:{port})?"))
 });
 
-/// Origins that anyone can register, or have on a host of their own: a name of letters under a top-level domain, a subdomain
-/// of one, a port of one.
-static ANYONES: LazyLock<Vec<Automata>> = LazyLock::new(|| {
-    let every =
-        |scheme| ["", ":[1-9][0-9]{3}"].map(|port| known(&format!(r"{scheme}://[a-z]{{1,20}}\.[a-z]{{2,6}}{port}")));
-    ["https", "http"].into_iter().flat_map(every).collect()
-});
+/// The parts of an origin around a name that anyone can register: what they may have before it, the name (letters under a
+/// top-level domain), and what they may have behind it.
+static ANYONES: LazyLock<[Automata; 3]> =
+    LazyLock::new(|| [r"https?://([a-z0-9-]+\.)*", r"[a-z]{1,20}\.[a-z]{2,6}", "(:[1-9][0-9]{0,4})?"].map(known));
 
 /// Where dots stand that are not escaped, between what can be characters of a name.
 fn unescaped_dots(ast: &Ast, source: &str) -> Vec<usize> {
@@ -537,7 +586,17 @@ mod tests {
         ] {
             assert!(check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
         }
-        for source in [r"^https://.*\.example\.com$", r"^https://\w+$", r"https://.*\.com", "^http://localhost:.*$"] {
+        for source in [
+            r"^https://.*\.example\.com$",
+            r"^https://\w+$",
+            r"https://.*\.com",
+            "^http://localhost:.*$",
+            r"^https://[^.]+$",
+            r"^https://app\.[^.]+$",
+            r"^app://.*$",
+            r"^https://.*example\.com$",
+            r"^http://192\.168\.\d+\.\d+:3000$",
+        ] {
             assert!(!check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
         }
     }
