@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# nginx's own build: --add-dynamic-module and --add-module, on the vendored source, and whether what comes of it answers.
+
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
+
+# One file for each thing that depends on the place among the filters and the phases.
+TESTS=("$ROOT"/tests/{override,preflight_phases,vary}.t)
+
+main() {
+    local way tree module
+    need_compilers
+    unset NGINX_SOURCE_DIR NGINX_BUILD_DIR
+    # It unpacks the source.
+    module=$("$ROOT/scripts/build" --vendored | tail -n 1)
+    say "The source is that of $(basename "$(dirname "$module")")"
+    for way in dynamic static; do
+        tree=$BUILD/nginx-build/$way
+        rm -rf "$tree"
+        mkdir -p "$tree/objs" "$BUILD/nginx-build/cargo"
+        cp -RL "$BUILD/trees/vendored/src/." "$tree/"
+        # Cargo would find that file in the tree, which belongs to the crate.
+        rm -f "$tree/Makefile"
+        # What cargo compiles for itself is the same both ways.
+        ln -s "$BUILD/nginx-build/cargo" "$tree/objs/ngx_http_cors_module"
+        build "$way" "$tree"
+        if [[ $way == dynamic ]]; then
+            TEST_NGINX_GLOBALS="load_module $tree/objs/ngx_http_cors_module.so;" \
+                TEST_NGINX_BINARY=$tree/objs/nginx prove "${TESTS[@]}"
+        else
+            TEST_NGINX_BINARY=$tree/objs/nginx prove "${TESTS[@]}"
+        fi
+    done
+}
+
+build() {
+    local option=--add-module log=$2/build.log
+    [[ $1 != dynamic ]] || option=--add-dynamic-module
+    say "Building nginx with $option"
+    (
+        cd "$2"
+        auto/configure --with-compat --with-http_auth_request_module "$option=$ROOT"
+        make -j"$(nproc)"
+    ) >"$log" 2>&1 || {
+        tail -n 30 "$log" >&2
+        die "nginx's build failed: see $log"
+    }
+}
+
+main

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# tests/release.sh [--again]
+#
+# What scripts/build --release gives away: nothing but the module. With --again a second build, of the same commit in
+# another place, has to be the same byte for byte.
+
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=../scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
+
+passed=0 failed=0
+
+check() {
+    if [[ $2 == "$3" ]]; then
+        passed=$((passed + 1))
+        echo "ok - $1"
+    else
+        failed=$((failed + 1))
+        printf 'not ok - %s\n  expected: %s\n  got: %s\n' "$1" "$3" "$2"
+    fi
+}
+
+main() {
+    local module again paths
+    need binutils git
+    unset NGINX_SOURCE_DIR NGINX_BUILD_DIR
+    module=$("$ROOT/scripts/build" --release | tail -n 1)
+
+    check "it exports nginx's three tables and the module" \
+        "$(nm -D --defined-only "$module" | awk '{print $3}' | LC_ALL=C sort | tr '\n' ' ')" \
+        "ngx_http_cors_module ngx_module_names ngx_module_order ngx_modules "
+    check "it is stripped" "$(readelf -S --wide "$module" | grep -cE '\.symtab|\.debug' || true)" 0
+    paths=$(strings -n 4 "$module" | grep -cF -e "$ROOT" -e "${CARGO_HOME:-$HOME/.cargo}" || true)
+    check "it holds no path of the machine" "$paths" 0
+    check "it has no switch for faults" "$(strings "$module" | grep -c NGX_HTTP_CORS_FAULT || true)" 0
+
+    if [[ ${1:-} == --again ]]; then
+        again=$BUILD/release-again
+        rm -rf "$again"
+        git clone -q "$ROOT" "$again"
+        cmp "$module" "$("$again/scripts/build" --release | tail -n 1)" && same=yes || same=no
+        check "a second build is the same" "$same" yes
+        rm -rf "$again"
+    fi
+    printf '%s passed, %s failed\n' "$passed" "$failed"
+    ((failed == 0))
+}
+
+main "$@"
