@@ -296,12 +296,8 @@ fn cors_override(d: &mut Directive<'_>) {
 }
 
 fn cors_bypass(d: &mut Directive<'_>) {
-    for value in d.values.iter().map(ngx_str_t::as_bytes) {
-        if value.is_empty() {
-            d.say(&Problem::new(value, Reason::Empty));
-        } else if has_own_variable(value) {
-            d.say(&Problem::new(value, Reason::OwnVariable));
-        }
+    for value in d.values.iter().map(ngx_str_t::as_bytes).filter(|value| has_own_variable(value)) {
+        d.say(&Problem::new(value, Reason::OwnVariable));
     }
     // `ngx_http_set_predicate_slot` starts an array where it finds NGX_CONF_UNSET_PTR, and adds to it where it finds one.
     let mut predicates: *mut ngx_array_t =

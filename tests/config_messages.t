@@ -378,9 +378,9 @@ my @blocks = (
 			undef, 'error'],
 	],
 	['emerg', 'cors_bypass', "cors_allow_origin https://a.example;\n", '',
-		['""', 'is empty', undef, '$arg_a$cookie_b'],
 		['$cors_status', $own, undef, '$arg_cors_status'],
-		['${CORS_ORIGIN}', $own, undef, '$http_origin'],
+		['a${CORS_ORIGIN}', $own, undef, '$http_origin$arg_a'],
+		['$arg_a$cors_origin', $own, undef, '""'],
 	],
 
 	# Directives that stand twice
