@@ -106,6 +106,9 @@ my @blocks = (
 			'https://*.xn--mnchen-3ya.example'],
 		['https://xn--a.example', 'has a label in punycode that no browser sends',
 			undef, 'https://xn--4ca.example'],
+		['https://xn--mnchen-psa.example', 'has a label in punycode that no '
+			. 'browser sends', 'https://xn--mnchen-3ya.example',
+			'https://xn--mnchen-3ya.example'],
 		['https://example.com:443', 'has the default port of its scheme; browsers '
 			. 'leave it out', 'https://example.com', 'https://example.com:80'],
 		['http://example.com:80', 'has the default port of its scheme; browsers '

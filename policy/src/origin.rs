@@ -405,7 +405,7 @@ fn suggest(value: &[u8]) -> Option<String> {
     let host = before.trim_start_matches(['*', '.']);
     let any_label = before.starts_with('*');
     let base = if matches!(scheme.as_str(), "http" | "https") {
-        let url = Url::parse(&format!("{scheme}://{host}/")).ok()?;
+        let url = Url::parse(&format!("{scheme}://{}/", decoded(host))).ok()?;
         let host = url.host_str()?.to_owned();
         match url.port().filter(|_| !any_port) {
             Some(port) => format!("{host}:{port}"),
@@ -423,6 +423,13 @@ fn suggest(value: &[u8]) -> Option<String> {
         Ok(_) => Some(suggestion).filter(|suggestion| suggestion.as_bytes() != value),
         Err(_) => None,
     }
+}
+
+/// `host` with its labels out of punycode, whether or not they are as a browser would encode them.
+fn decoded(host: &str) -> String {
+    let decode = |label: &str| label.strip_prefix("xn--").and_then(idna::punycode::decode_to_string);
+    let labels: Vec<_> = host.split('.').map(|label| decode(label).unwrap_or_else(|| label.to_owned())).collect();
+    labels.join(".")
 }
 
 #[cfg(test)]
@@ -558,7 +565,7 @@ mod tests {
     fn mistakes_their_reasons_and_what_to_write_instead() {
         let long_label = format!("https://{}.example", "a".repeat(64));
         let long_host = format!("https://{}com", "abc.".repeat(63));
-        let rows: [(&str, Reason, Option<&str>); 64] = [
+        let rows: [(&str, Reason, Option<&str>); 68] = [
             ("", Reason::Empty, None),
             ("example.com", Reason::NoScheme, Some("https://example.com")),
             ("localhost:3000", Reason::NoScheme, Some("http://localhost:3000")),
@@ -593,6 +600,10 @@ mod tests {
             ("https://münchen.example", Reason::NotAscii, Some("https://xn--mnchen-3ya.example")),
             ("https://*.münchen.example", Reason::NotAscii, Some("https://*.xn--mnchen-3ya.example")),
             ("https://xn--a.example", Reason::BadPunycode, None),
+            ("https://xn--mnchen-psa.example", Reason::BadPunycode, Some("https://xn--mnchen-3ya.example")),
+            ("https://*.xn--mnchen-psa.example:*", Reason::BadPunycode, Some("https://*.xn--mnchen-3ya.example:*")),
+            ("https://xn--app-.example.com:8443", Reason::BadPunycode, Some("https://app.example.com:8443")),
+            ("https://xn--mnchen-3ya.Example", Reason::UpperCase, Some("https://xn--mnchen-3ya.example")),
             ("https://example.com:443", Reason::DefaultPort, Some("https://example.com")),
             ("http://example.com:80", Reason::DefaultPort, Some("http://example.com")),
             ("https://*.example.com:443", Reason::DefaultPort, Some("https://*.example.com")),

@@ -328,7 +328,7 @@ mod tests {
         #[test]
         fn a_suggestion_is_accepted_whatever_stands_next_to_it(
             prefix in "(https?|HTTP|file|app|xn--|\\*|)(://|:/|:|//|)",
-            host in r"(\*\.?|\.|)([a-zA-Z0-9_\u{e9}\u{df}\u{3002}%.@\[\]:-]{0,12}\.)?(com|github\.io|Co\.UK|ck|localhost|[a-zA-Z0-9.-]{0,8})",
+            host in r"(\*\.?|\.|)([a-zA-Z0-9_\u{e9}\u{df}\u{3002}%.@\[\]:-]{0,12}\.)?(com|github\.io|xn--[a-z0-9-]{0,6}|Co\.UK|ck|localhost|[a-zA-Z0-9.-]{0,8})",
             end in r"(:[0-9]{0,6}|:\*|)(/|/a|\?b|#c|\\|)",
         ) {
             let value = format!("{prefix}{host}{end}");
