@@ -266,22 +266,37 @@ http {{
             print(f"  {case.group:10} {case.name:32} {value:10.0f} {value - bare[case.group]:+8.0f}  {fields} fields", file=sys.stderr)
         return rows
 
+    def functions(self, case):
+        """Instructions per request, function by function, in the module, nginx and the C library."""
+        few, many = (20, 60) if self.quick else (200, 2200)
+        costs = []
+        for requests in (few, many):
+            self.count(case, requests)
+            text = subprocess.run(
+                ["callgrind_annotate", "--threshold=100", "--show-percs=no", os.path.join(self.dir, "callgrind.out")],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
+            ).stdout
+            cost = {}
+            for count, name in re.findall(r"^\s*([\d,]+)\s+\S*?:(\S.*?) \[\S+\]$", text, re.M):
+                cost[name] = cost.get(name, 0) + int(count.replace(",", ""))
+            costs.append(cost)
+        low, high = costs
+        return {name: (count - low.get(name, 0)) / (many - few) for name, count in high.items()}
+
     def breakdown(self):
-        """The instructions of one allowed request, function by function: those of the module and what it calls."""
-        case = Case("allowed", "module", module_origins(1) + HELLO, GET)
-        out = os.path.join(self.dir, "callgrind.out")
-        self.count(case, 60 if self.quick else 2200)
-        text = subprocess.run(
-            ["callgrind_annotate", "--threshold=100", out], capture_output=True, text=True, check=True
-        ).stdout
-        requests = 60 if self.quick else 2200
+        """Where the instructions of a request go that are not bare nginx's."""
         rows = []
-        for line in text.splitlines():
-            match = re.match(r"\s*([\d,]+) .*?(\S*cors\S*|ngx_list_push|ngx_http_header_filter|ngx_http_core_rewrite_phase)", line)
-            if match:
-                count = int(match[1].replace(",", "")) / requests
-                if count >= 1:
-                    rows.append((count, line.strip()[-110:]))
+        for group, sent, location in (
+            ("allowed", GET, module_origins(1) + HELLO),
+            ("no Origin", GET_PLAIN, module_origins(1) + HELLO),
+            ("preflight", PREFLIGHT, list_of("cors_allow_origin", exact(1)) + PREFLIGHT_LISTS + HELLO),
+        ):
+            ours = self.functions(Case("", "", location, sent))
+            bare = self.functions(Case("", "", "return 204;" if group == "preflight" else HELLO, sent))
+            differences = {name: ours.get(name, 0) - bare.get(name, 0) for name in {*ours, *bare}}
+            for name, difference in sorted(differences.items(), key=lambda item: -item[1]):
+                if abs(difference) >= 5:
+                    rows.append(dict(group=group, name=name, difference=round(difference)))
         return rows
 
     def throughput(self):
@@ -441,9 +456,10 @@ def main():
             for name, measured, bound in targets(rows):
                 print(f"| {name} | {measured:.3g} | {bound} | {'met' if measured <= bound else 'missed'} |")
         if wanted("breakdown"):
-            print("\nWhere the instructions of an allowed request go\n")
-            for count, line in bench.breakdown():
-                print(f"{count:8.1f}  {line}")
+            rows = figures["breakdown"] = bench.breakdown()
+            print("\nWhere the instructions over bare go\n\n| request | function | instructions |\n| --- | --- | ---: |")
+            for row in rows:
+                print(f"| {row['group']} | `{row['name']}` | {row['difference']:+} |")
         if wanted("throughput"):
             rows = figures["throughput"] = bench.throughput()
             print("\nThroughput with wrk, medians of pairs\n\n| rival | its requests/s | the module's | ratio |\n| --- | ---: | ---: | ---: |")
