@@ -133,6 +133,11 @@ fn main() -> ExitCode {
     for variable in ["CC", "CFLAGS"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
+    // nginx loads modules with RTLD_GLOBAL. While a reload goes from one build of this one to another, the second must not
+    // take the first one's tables for its own.
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os != "macos") {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
+    }
     match fit() {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

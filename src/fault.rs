@@ -14,7 +14,7 @@ use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Mutex;
 
-use ngx::ffi::{ngx_cycle, NGX_LOG_NOTICE};
+use ngx::ffi::{ngx_cycle, NGX_LOG_WARN};
 use ngx::ngx_log_error;
 
 const VARIABLE: &str = "NGX_HTTP_CORS_FAULT";
@@ -61,7 +61,7 @@ impl Countdown {
         let ends = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) == Ok(1);
         if ends {
             // SAFETY: nginx has a cycle, and that a log, before it loads modules.
-            ngx_log_error!(NGX_LOG_NOTICE, unsafe { (*ngx_cycle).log }, "cors: fault: an allocation fails");
+            ngx_log_error!(NGX_LOG_WARN, unsafe { (*ngx_cycle).log }, "cors: fault: an allocation fails");
         }
         ends
     }
