@@ -93,3 +93,15 @@ binary_version() {
 source_version() {
     sed -n 's/^#define NGINX_VERSION  *"\([0-9.]*\)".*/\1/p' "$1/src/core/nginx.h"
 }
+
+# venv NAME PACKAGE...: a Python with those packages, and nothing else, at build/venv/NAME; prints its path.
+venv() {
+    local python=$BUILD/venv/$1/bin/python3
+    need python3-venv
+    if ! "$python" -m pip --version >/dev/null 2>&1; then
+        rm -rf "$BUILD/venv/$1"
+        python3 -m venv "$BUILD/venv/$1" >&2 || die "could not make $BUILD/venv/$1: is python3-venv installed?"
+    fi
+    "$python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2 || die "could not install ${*:2} with pip"
+    printf '%s\n' "$python"
+}
