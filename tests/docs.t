@@ -17,7 +17,7 @@ select STDOUT; $| = 1;
 
 my $root = "$FindBin::Bin/..";
 my %text = map { $_ => slurp("$root/$_") } qw!
-	README.md docs/directives.md docs/errors.md
+	README.md docs/directives.md
 	src/directives.rs src/variables.rs policy/src/policy.rs
 !;
 my $reference = $text{'docs/directives.md'};
@@ -49,8 +49,9 @@ for my $file ('README.md', 'docs/directives.md') {
 }
 
 my @links = map { my $file = $_;
-	map { [$file, $_] } $text{$file} =~ /\]\(((?!https?:)[^)]+)\)/g
-} 'README.md', 'docs/directives.md', 'docs/errors.md';
+	map { [$file, $_] }
+		slurp("$root/$file") =~ /\]\(((?!https?:|mailto:)[^)\s]+)\)/g
+} map { substr $_, 1 + length $root } glob("$root/*.md $root/docs/*.md");
 
 my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map gzip /)
 	->plan(6 + 5 * @directives + @examples + @links);
