@@ -174,6 +174,9 @@ fn cors_allow_origin(d: &mut Directive<'_>) {
         if has_own_variable(bytes) {
             d.say(&Problem::new(bytes, Reason::OwnVariable));
         }
+        if list::words(bytes).any(|word| matches!(word, b"$http_origin" | b"${http_origin}")) {
+            d.own.origins.add_reflection(bytes, d.place.clone());
+        }
         match compile(d.cf, value) {
             Some(expression) => d.own.variables.push(expression),
             None => d.main.messages.fail(),

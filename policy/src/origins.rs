@@ -86,6 +86,7 @@ enum ConcernKind {
     PublicSuffix,
     Insecure,
     AnyExpression,
+    Reflection,
 }
 
 impl<P> Concern<P> {
@@ -104,7 +105,7 @@ impl<P> Concern<P> {
             (ConcernKind::PublicSuffix, true) => Reason::PublicSuffixWithCredentials,
             (ConcernKind::PublicSuffix, false) => Reason::PublicSuffix,
             (ConcernKind::Insecure, true) => Reason::InsecureWithCredentials,
-            (ConcernKind::AnyExpression, true) => Reason::AnyOriginWithCredentials,
+            (ConcernKind::AnyExpression | ConcernKind::Reflection, true) => Reason::AnyOriginWithCredentials,
             _ => return None,
         };
         Some(Problem::new(self.value.as_bytes(), reason))
@@ -186,6 +187,12 @@ impl<P: Clone> OriginsBuilder<P> {
     pub fn add_variable(&mut self) -> Result<(), Problem> {
         self.variables = true;
         self.alone()
+    }
+
+    /// Takes note that a value is the request's own `Origin`, whatever that is.
+    pub fn add_reflection(&mut self, value: &[u8], place: P) {
+        let value = String::from_utf8_lossy(value).into_owned();
+        self.concerns.push(Concern { place, value, kind: ConcernKind::Reflection });
     }
 
     /// Whether `*`, where it is among the rules, is all that there is.
@@ -358,6 +365,8 @@ mod tests {
             builder.add(value.as_bytes(), value).unwrap();
         }
         builder.add_expression(b"^https://.*$", "any").unwrap();
+        builder.add_variable().unwrap();
+        builder.add_reflection(b"$origin", "reflection");
         let concerns = builder.build().ok().unwrap().1;
         let reasons = |credentials| -> Vec<_> {
             concerns.iter().filter_map(|c| c.problem(credentials).map(|p| (c.place, p.reason))).collect()
@@ -368,7 +377,8 @@ mod tests {
             [
                 ("https://*.com", Reason::PublicSuffixWithCredentials),
                 ("http://a.example", Reason::InsecureWithCredentials),
-                ("any", Reason::AnyOriginWithCredentials)
+                ("any", Reason::AnyOriginWithCredentials),
+                ("reflection", Reason::AnyOriginWithCredentials)
             ]
         );
     }
