@@ -2,6 +2,8 @@
 //!
 //! It runs behind `add_header` and the upstream's headers, so that it sees, and replaces, what they have set.
 
+use std::cell::UnsafeCell;
+
 use cors_policy::list::{elements, is_token, trim};
 use cors_policy::request::{Field, MethodKind};
 use cors_policy::{preflight, Decision, Grant, Status};
@@ -15,18 +17,31 @@ use crate::next::Next;
 use crate::policy::{Mode, Policy, Response};
 use crate::request::{self, OutOfMemory, Request, REQUEST_HEADERS, REQUEST_METHOD, REQUEST_PRIVATE_NETWORK};
 
-/// The header filter behind this one.
-static NEXT: Next = Next::new(broken_chain);
+/// The header filter behind this one. nginx makes its chain anew with every configuration, from the same functions.
+struct NextFilter(UnsafeCell<Next>);
 
-unsafe extern "C" fn broken_chain(_: *mut ngx_http_request_t) -> ngx_int_t {
+// SAFETY: it is set when a configuration is read, and nginx does that, as everything, in one thread.
+unsafe impl Sync for NextFilter {}
+
+static NEXT: NextFilter = NextFilter(UnsafeCell::new(Next::stand_in(broken_chain)));
+
+impl NextFilter {
+    #[inline(always)]
+    fn call(&self, r: *mut ngx_http_request_t) -> ngx_int_t {
+        // SAFETY: as above.
+        unsafe { *self.0.get() }.call(r)
+    }
+}
+
+extern "C" fn broken_chain(_: *mut ngx_http_request_t) -> ngx_int_t {
     Code::NGX_ERROR.0
 }
 
 /// Puts the filter in front of those that are there.
 pub fn install() {
-    // SAFETY: nginx reads a configuration in one thread.
+    // SAFETY: as above.
     unsafe {
-        NEXT.set(ngx_http_top_header_filter);
+        *NEXT.0.get() = Next::new(ngx_http_top_header_filter, broken_chain);
         ngx_http_top_header_filter = Some(handler);
     }
 }

@@ -35,6 +35,7 @@ use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpC
 use barrier::guard;
 use fallible::ngx_pool_cleanup_add;
 use location::{LocationConf, MainConf};
+use request::OutOfMemory;
 
 /// The module, as the `ngx` crate looks configurations up by it.
 pub struct Module;
@@ -173,20 +174,22 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
             if main.messages.failed() {
                 return Status::NGX_ERROR.0;
             }
-            // Without a policy anywhere, requests do not come here at all.
-            if main.in_use {
-                filter::install();
-                return install_handler(cf).0;
-            }
-            Status::NGX_OK.0
+            filter::install();
+            install_handler(cf, main).0
         },
     )
 }
 
-fn install_handler(cf: &mut ngx_conf_t) -> Status {
+fn install_handler(cf: &ngx_conf_t, main: &mut MainConf) -> Status {
     let Some(core) = NgxHttpCoreModule::main_conf_mut(cf) else { return Status::NGX_ERROR };
     let phase = &mut core.phases[ngx_http_phases_NGX_HTTP_REWRITE_PHASE as usize];
-    rewrite::install(&mut phase.handlers).map_or(Status::NGX_ERROR, |()| Status::NGX_OK)
+    match rewrite::install(&mut phase.handlers) {
+        Ok(next) => {
+            main.next_handler = next;
+            Status::NGX_OK
+        }
+        Err(OutOfMemory) => Status::NGX_ERROR,
+    }
 }
 
 /// Keeps `value` for as long as the configuration lives; null where there is no memory.

@@ -10,20 +10,29 @@ use cors_policy::{vary, ExposedHeaders, Methods, Origins, OriginsBuilder, Proble
 use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_log_t, ngx_uint_t, NGX_LOG_INFO};
 
 use crate::messages::{Messages, Place};
+use crate::next::Next;
 use crate::policy::{Mode, Policy, Response};
 use crate::request;
+use crate::rewrite;
 
 /// The module's configuration of the whole `http` block.
-#[derive(Default)]
 pub struct MainConf {
     /// Where among a request's variables the value is that keeps its policy, in bytes.
     pub slot: usize,
     /// What has been said so far.
     pub messages: Messages,
-    /// Whether some location has a policy.
-    pub in_use: bool,
+    /// The handler of the REWRITE phase that this module's has taken the place of. Kept with the configuration, because each has
+    /// its own handlers, and an old one may go on after a new one was read in vain.
+    pub next_handler: Next,
     /// Levels that set something, until it is known which of it has an effect.
     levels: Vec<Rc<Level>>,
+}
+
+impl Default for MainConf {
+    fn default() -> Self {
+        let next_handler = Next::stand_in(rewrite::declined);
+        MainConf { slot: 0, messages: Messages::default(), next_handler, levels: Vec::new() }
+    }
 }
 
 impl MainConf {
@@ -102,7 +111,6 @@ impl LocationConf {
         };
         self.slot = main.slot;
         self.policy = level.policy.clone();
-        main.in_use |= self.policy.as_ref().is_some_and(|policy| policy.active);
         self.level = Some(level);
     }
 }

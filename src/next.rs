@@ -1,35 +1,29 @@
 //! The next one in a chain of nginx's: what a filter or a handler calls when it has done its part.
 
-use std::mem::transmute;
-use std::sync::atomic::{AtomicPtr, Ordering};
-
 use ngx::ffi::{ngx_http_handler_pt, ngx_http_request_t, ngx_int_t};
 
+/// What both filters of headers and handlers of phases are.
 type Function = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
-/// A function that takes a request, which is what both filters of headers and handlers of phases are. Set when a
-/// configuration is read, before there are requests.
-pub struct Next {
-    function: AtomicPtr<()>,
-    otherwise: Function,
-}
+/// The next function that takes a request.
+#[derive(Clone, Copy)]
+pub struct Next(Function);
 
 impl Next {
-    /// None yet: `otherwise` stands in for it.
-    pub const fn new(otherwise: Function) -> Next {
-        Next { function: AtomicPtr::new(otherwise as *mut ()), otherwise }
+    /// `function`, or where there is none what stands in for it.
+    pub fn new(function: ngx_http_handler_pt, otherwise: Function) -> Next {
+        Next(function.unwrap_or(otherwise))
     }
 
-    /// Takes note of it.
-    pub fn set(&self, function: ngx_http_handler_pt) {
-        self.function.store(function.unwrap_or(self.otherwise) as *mut (), Ordering::Relaxed);
+    /// What stands in for it.
+    pub const fn stand_in(otherwise: Function) -> Next {
+        Next(otherwise)
     }
 
     /// Calls it.
     #[inline(always)]
-    pub fn call(&self, r: *mut ngx_http_request_t) -> ngx_int_t {
-        // SAFETY: `new` and `set` store functions of this type alone; nginx's are called with the request that nginx has
-        // called us with.
-        unsafe { transmute::<*mut (), Function>(self.function.load(Ordering::Relaxed))(r) }
+    pub fn call(self, r: *mut ngx_http_request_t) -> ngx_int_t {
+        // SAFETY: nginx's own, called with the request that nginx has called us with.
+        unsafe { (self.0)(r) }
     }
 }

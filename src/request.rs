@@ -8,7 +8,7 @@ use crate::fallible::{
     ngx_http_complex_value, ngx_http_discard_request_body, ngx_http_send_header, ngx_http_test_predicates,
     ngx_list_push, ngx_palloc, ngx_pnalloc,
 };
-use crate::location::LocationConf;
+use crate::location::{LocationConf, MainConf};
 use crate::policy::Policy;
 use crate::Module;
 use cors_policy::request::{Field, MethodKind, Request as Asked};
@@ -71,6 +71,13 @@ impl Request {
     pub fn location(&self) -> &'static LocationConf {
         // SAFETY: `create_loc_conf` has made one for each level, or the configuration would not have been read.
         unsafe { &*(*self.0.loc_conf.add(Module::index())).cast::<LocationConf>() }
+    }
+
+    /// The module's configuration of the whole `http` block.
+    #[inline(always)]
+    pub fn main_conf(&self) -> &'static MainConf {
+        // SAFETY: `create_main_conf` has made it, or the configuration would not have been read.
+        unsafe { &*(*self.0.main_conf.add(Module::index())).cast::<MainConf>() }
     }
 
     /// The policy that is in force: that of the location which the request reached first, or of one that it was

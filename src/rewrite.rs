@@ -18,26 +18,22 @@ use crate::next::Next;
 use crate::policy::Policy;
 use crate::request::{OutOfMemory, Request};
 
-/// The handler whose place this one has.
-static NEXT: Next = Next::new(declined);
-
-unsafe extern "C" fn declined(_: *mut ngx_http_request_t) -> ngx_int_t {
+/// What stands in for a next handler.
+pub extern "C" fn declined(_: *mut ngx_http_request_t) -> ngx_int_t {
     Code::NGX_DECLINED.0
 }
 
-/// Puts the handler in front of those of the phase.
-pub fn install(handlers: &mut ngx_array_t) -> Result<(), OutOfMemory> {
+/// Puts the handler in front of those of the phase; returns the one whose place it takes.
+pub fn install(handlers: &mut ngx_array_t) -> Result<Next, OutOfMemory> {
     // SAFETY: nginx has made the array, of handlers.
     if let Some(last) = unsafe { handlers.as_slice_mut::<ngx_http_handler_pt>() }.last_mut() {
-        NEXT.set(last.replace(handler));
-        return Ok(());
+        return Ok(Next::new(last.replace(handler), declined));
     }
-    NEXT.set(None);
     // SAFETY: as above.
     let pushed = NonNull::new(unsafe { ngx_array_push(handlers) }.cast::<ngx_http_handler_pt>());
     // SAFETY: a pushed element is memory of the right size.
     unsafe { pushed.ok_or(OutOfMemory)?.write(Some(handler)) };
-    Ok(())
+    Ok(Next::stand_in(declined))
 }
 
 /// nginx's entry.
@@ -51,9 +47,9 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
             if policy.engine.enforce || r.method() == MethodKind::Options {
                 return with_policy(request, location, policy);
             }
-            NEXT.call(request)
+            r.main_conf().next_handler.call(request)
         }
-        _ => NEXT.call(request),
+        _ => r.main_conf().next_handler.call(request),
     }
 }
 
@@ -68,7 +64,7 @@ extern "C" fn with_policy(
     let r = || unsafe { Request::from_ptr(request) };
     match guard(|| r().log(), Some(Code::NGX_ERROR), || decide(r(), location, policy)) {
         Some(answer) => answer.0,
-        None => NEXT.call(request),
+        None => r().main_conf().next_handler.call(request),
     }
 }
 
