@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::origins::Concern;
-use cors_policy::{vary, ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
+use cors_policy::{
+    expression, vary, ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders,
+};
 use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_log_t, ngx_uint_t, NGX_LOG_INFO};
 
 use crate::messages::{Messages, Place};
@@ -32,6 +34,13 @@ impl Default for MainConf {
     fn default() -> Self {
         let next_handler = Next::stand_in(rewrite::declined);
         MainConf { slot: 0, messages: Messages::default(), next_handler, levels: Vec::new() }
+    }
+}
+
+impl Drop for MainConf {
+    fn drop(&mut self) {
+        // nginx may unload the library after this.
+        expression::forget();
     }
 }
 

@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regex_automata::dfa::{dense, Automaton, StartKind};
 use regex_automata::nfa::thompson;
@@ -58,7 +58,8 @@ impl Expressions {
             let (place, source) = &sources[at];
             (place.clone(), Problem::new(source.as_bytes(), Reason::ExpressionTooLarge))
         })?;
-        let well_formed = automata.iter().all(|ours| !ours.reaches_with(&WELL_FORMED, |ours, wire| ours && !wire));
+        let well_formed =
+            automata.iter().all(|ours| !ours.reaches_with(&known().well_formed, |ours, wire| ours && !wire));
         Ok(Expressions { automata, well_formed })
     }
 
@@ -149,7 +150,7 @@ impl Automata {
             if found(a, b) {
                 return true;
             }
-            for c in alphabet().iter().flat_map(|range| range.start()..=range.end()) {
+            for c in ALPHABET.iter().flat_map(|&(first, last)| first..=last) {
                 let next = (self.dfa.next_state(a, c), other.dfa.next_state(b, c));
                 // Nothing comes after a dead state of ours; one of the other may still be what is wanted.
                 if !self.dfa.is_dead_state(next.0) && seen.insert(next) {
@@ -181,7 +182,7 @@ impl Automata {
             if each.accepts(theirs) && !ours.iter().any(|&state| ends(state)) {
                 return false;
             }
-            for c in alphabet().iter().flat_map(|range| range.start()..=range.end()) {
+            for c in ALPHABET.iter().flat_map(|&(first, last)| first..=last) {
                 let next = each.dfa.next_state(theirs, c);
                 if each.dfa.is_dead_state(next) {
                     continue;
@@ -202,29 +203,21 @@ impl Automata {
     }
 }
 
-/// The bytes that well-formed origins consist of.
-fn alphabet() -> &'static [ClassBytesRange] {
-    static ALPHABET: LazyLock<ClassBytes> = LazyLock::new(|| {
-        let range = ClassBytesRange::new;
-        ClassBytes::new([
-            range(b'a', b'z'),
-            range(b'0', b':'),
-            range(b'-', b'/'),
-            range(b'+', b'+'),
-            range(b'_', b'_'),
-            range(b'[', b'['),
-            range(b']', b']'),
-        ])
-    });
-    ALPHABET.ranges()
-}
+/// The bytes that well-formed origins consist of, from the first to the last of each range.
+const ALPHABET: [(u8, u8); 7] =
+    [(b'a', b'z'), (b'0', b':'), (b'-', b'/'), (b'+', b'+'), (b'_', b'_'), (b'[', b'['), (b']', b']')];
 
 /// Cuts an expression down to what matters on origins: see the module's documentation.
 fn on_origins(hir: &Hir) -> Hir {
     let all = |subs: &[Hir]| subs.iter().map(on_origins).collect::<Vec<_>>();
     match hir.kind() {
         HirKind::Empty => Hir::empty(),
-        HirKind::Literal(literal) => Hir::literal(literal.0.clone()),
+        HirKind::Literal(literal)
+            if literal.0.iter().all(|b| ALPHABET.iter().any(|(first, last)| (first..=last).contains(&b))) =>
+        {
+            Hir::literal(literal.0.clone())
+        }
+        HirKind::Literal(_) => Hir::fail(),
         HirKind::Class(class) => {
             let mut bytes = match class {
                 Class::Bytes(bytes) => bytes.clone(),
@@ -235,7 +228,7 @@ fn on_origins(hir: &Hir) -> Hir {
                     }))
                 }
             };
-            bytes.intersect(&ClassBytes::new(alphabet().iter().copied()));
+            bytes.intersect(&ClassBytes::new(ALPHABET.map(|(first, last)| ClassBytesRange::new(first, last))));
             Hir::class(Class::Bytes(bytes))
         }
         HirKind::Look(look) => Hir::look(match look {
@@ -339,8 +332,9 @@ fn look(source: &str) -> Result<Seen, Problem> {
     let automaton = Automata::new(parse(source)?).ok_or_else(too_large)?;
     let ast = parse_ast(source)?;
     let dots = unescaped_dots(&ast, source);
-    let matches = WIRE.reaches_with(&automaton, |wire, ours| wire && ours);
-    let [before, name, after] = &*ANYONES;
+    let known = known();
+    let matches = known.wire.reaches_with(&automaton, |wire, ours| wire && ours);
+    let [before, name, after] = &known.anyones;
     let any_origin = automaton.matches_each(before, name, after);
     Ok(Seen { ast, dots, matches, any_origin })
 }
@@ -368,24 +362,43 @@ fn mend(source: &str, seen: &Seen) -> Option<String> {
     look(&mended).ok().filter(|seen| seen.is_fine() && !seen.any_origin).map(|_| mended)
 }
 
-fn known(source: &str) -> Automata {
-    parse(source).ok().and_then(Automata::new).expect("a constant expression compiles")
+/// What expressions are compared with.
+struct Known {
+    /// Origins as [`crate::origin::parse`] has them, but for the lengths.
+    wire: Automata,
+    /// Origins that are well-formed if none of their parts is too long: not all of them, but those that expressions are
+    /// about.
+    well_formed: Automata,
+    /// The parts of an origin around a name that anyone can register: what they may have before it, the name (letters under
+    /// a top-level domain), and what they may have behind it.
+    anyones: [Automata; 3],
 }
 
-/// Origins as [`crate::origin::parse`] has them, but for the lengths.
-static WIRE: LazyLock<Automata> =
-    LazyLock::new(|| known(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:[1-9][0-9]{0,4})?"));
+impl Known {
+    fn new() -> Self {
+        let automaton =
+            |source: &str| parse(source).ok().and_then(Automata::new).expect("a constant expression compiles");
+        let port = "([1-9][0-9]{3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
+        Known {
+            wire: automaton(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:[1-9][0-9]{0,4})?"),
+            well_formed: automaton(&format!(r"https?://[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?(:{port})?")),
+            anyones: [r"https?://([a-z0-9-]+\.)*", r"[a-z]{1,20}\.[a-z]{2,6}", "(:[1-9][0-9]{0,4})?"].map(automaton),
+        }
+    }
+}
 
-/// Origins that are well-formed if none of their parts is too long: not all of them, but those that expressions are about.
-static WELL_FORMED: LazyLock<Automata> = LazyLock::new(|| {
-    let port = "([1-9][0-9]{3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
-    known(&format!(r"https?://[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?(:{port})?"))
-});
+static KNOWN: Mutex<Option<Arc<Known>>> = Mutex::new(None);
 
-/// The parts of an origin around a name that anyone can register: what they may have before it, the name (letters under a
-/// top-level domain), and what they may have behind it.
-static ANYONES: LazyLock<[Automata; 3]> =
-    LazyLock::new(|| [r"https?://([a-z0-9-]+\.)*", r"[a-z]{1,20}\.[a-z]{2,6}", "(:[1-9][0-9]{0,4})?"].map(known));
+fn known() -> Arc<Known> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.get_or_insert_with(|| Arc::new(Known::new())).clone()
+}
+
+/// Frees what is kept to compare expressions with; it is made again when it is needed. A library that can be unloaded has to
+/// call this, because nothing frees a static.
+pub fn forget() {
+    *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
 
 /// Where dots stand that are not escaped, between what can be characters of a name.
 fn unescaped_dots(ast: &Ast, source: &str) -> Vec<usize> {
@@ -479,6 +492,24 @@ mod tests {
             }
         }
         assert!(compile_all(&["https://(a|ab)"]).matches(b"https://ab"));
+    }
+
+    #[test]
+    fn what_no_origin_has_is_never_matched() {
+        for source in ["https://App\\.example", "PUT", "https://a b", "https://(a|B)\\.example"] {
+            let expressions = compile_all(&[source]);
+            for origin in ["https://App.example", "PUT", "https://a b", "https://B.example"] {
+                assert!(!expressions.matches(origin.as_bytes()), "{source} {origin}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_all_expressions_is_made_again() {
+        let checked = |source: &str| check(source.as_bytes()).ok().unwrap().doubts.len();
+        assert_eq!(checked("a"), 1);
+        forget();
+        assert_eq!((checked("a"), checked("https://a")), (1, 0));
     }
 
     #[test]
@@ -643,7 +674,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_vouched_for_is_well_formed(origin in "https?://[a-z0-9_.-]{1,55}(:[0-9]{1,6})?") {
-            if origin.len() <= SHORT && WELL_FORMED.matches(origin.as_bytes()) {
+            if origin.len() <= SHORT && known().well_formed.matches(origin.as_bytes()) {
                 prop_assert!(origin::parse(origin.as_bytes()).is_some(), "{}", origin);
             }
         }
