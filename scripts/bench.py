@@ -174,9 +174,11 @@ class Bench:
         path = os.path.join(self.dir, "nginx.conf")
         processes = "master_process off;" if single else "worker_processes 1;"
         user = "user root;" if os.geteuid() == 0 else ""
+        # What the module is compared with is an nginx without it.
+        load = f"load_module {self.module};" if "cors_" in case.location + case.http else ""
         with open(path, "w") as file:
             file.write(f"""
-load_module {self.module};
+{load}
 {user} daemon off; {processes} pid {self.dir}/nginx.pid; error_log {self.dir}/error.log error;
 events {{ }}
 http {{
