@@ -9,10 +9,10 @@ import os
 from django.conf import settings
 
 extra = os.environ.get("CORS_SETTINGS")
-values = {}
-if extra is not None:
-    exec(extra, values)
-    values = {name: value for name, value in values.items() if name.isupper()}
+# Kept, because a signal does not keep its receivers.
+namespace = {}
+exec(extra or "", namespace)
+values = {name: value for name, value in namespace.items() if name.isupper()}
 
 settings.configure(
     DEBUG=False,
@@ -84,6 +84,3 @@ urlpatterns = [
 ]
 
 application = get_wsgi_application()
-
-if extra is not None and "check_request_enabled" in extra:
-    exec(extra, {"__name__": "handlers"})

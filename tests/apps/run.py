@@ -1,4 +1,4 @@
-"""run.py --nginx NGINX --module MODULE [PART...]: configurations, applications
+"""run.py --nginx NGINX --module MODULE [PART...]: configurations, applications, migration
 
 scripts/test apps installs what these take, and runs them all."""
 
@@ -7,7 +7,7 @@ import importlib
 
 import harness
 
-PARTS = ["configurations", "applications"]
+PARTS = ["configurations", "applications", "migration"]
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--nginx", required=True)
