@@ -244,6 +244,9 @@ http {{
         out = os.path.join(self.dir, "callgrind.out")
         wrapper = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={out}"]
         process, connection = self.start(case, True, wrapper)
+        # Compiling expressions hashes with random keys, so that starting does not take the same steps twice.
+        zero = ["callgrind_control", "-z", str(process.pid)]
+        subprocess.run(zero, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         head = self.exchange(connection, case.sent, requests)
         self.stop(process, connection)
         with open(out) as file:
@@ -396,8 +399,8 @@ def targets(rows):
     static = over["allowed", "four static add_header lines"]
     found = {row["name"]: row["over"] for row in rows if row["group"] == "allowed"}
     one = found["module, 1 exact"]
-    most = max(value for name, value in found.items() if re.match(r"module, [\d,]+ exact", name))
-    expressions_most = max(value for name, value in found.items() if re.match(r"module, [\d,]+ expressions", name))
+    most = [value for name, value in found.items() if re.match(r"module, [\d,]+ exact", name)][-1]
+    expressions_most = [value for name, value in found.items() if re.match(r"module, [\d,]+ expressions", name)][-1]
     return [
         ("allowed exact origin / four add_header lines", one / static, 0.9),
         ("denied / four add_header lines", over["denied", "module, 1 exact"] / static, 0.5),
@@ -456,7 +459,7 @@ def main():
                 print(f"| {row['group']} | {row['name']} | {row['total']:,} | {row['over']:+,} | {row['fields']} |")
             print("\n| target | measured | bound | |\n| --- | ---: | ---: | --- |")
             for name, measured, bound in targets(rows):
-                print(f"| {name} | {measured:.3g} | {bound} | {'met' if measured <= bound else 'missed'} |")
+                print(f"| {name} | {measured:.4g} | {bound} | {'met' if measured <= bound else 'missed'} |")
         if wanted("breakdown"):
             rows = figures["breakdown"] = bench.breakdown()
             print("\nWhere the instructions over bare go\n\n| request | function | instructions |\n| --- | --- | ---: |")

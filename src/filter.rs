@@ -197,11 +197,9 @@ extern "C" fn log_denied(request: *mut ngx_http_request_t, location: &'static Lo
 
 #[inline(always)]
 fn respond(r: &mut Request, location: &'static LocationConf, policy: &'static Policy) -> Result<(), OutOfMemory> {
-    if !policy.active {
-        return Ok(());
-    }
     let decision = match r.decision() {
         Some(decision) => decision,
+        None if !policy.active => return Ok(()),
         None if policy.bypasses(r) => return Ok(()),
         None => decide(r, location, policy),
     };

@@ -95,17 +95,29 @@ impl Request {
     /// Returns the one that is in force: that which was kept before, unless the location has one of its own.
     #[inline(always)]
     pub fn keep_policy(&mut self, location: &LocationConf, policy: &'static Policy) -> &'static Policy {
+        if self.has_kept_policy(location) {
+            return self.keep_another_policy(location, policy);
+        }
+        self.slot_mut(location).data = ptr::from_ref(policy).cast::<u8>().cast_mut();
+        policy
+    }
+
+    #[cold]
+    fn keep_another_policy(&mut self, location: &LocationConf, policy: &'static Policy) -> &'static Policy {
         let slot = self.slot_mut(location);
-        let kept = slot.data.cast::<Policy>();
-        if !location.is_own && !kept.is_null() {
+        if !location.is_own {
             // SAFETY: as in `policy`.
-            return unsafe { &*kept };
+            return unsafe { &*slot.data.cast::<Policy>() };
         }
         slot.data = ptr::from_ref(policy).cast::<u8>().cast_mut();
+        // What was decided under the other one; `rewrite ... last` does not clear it.
+        // SAFETY: a request has a context for each module.
+        unsafe { *self.0.ctx.add(Module::index()) = ptr::null_mut() };
         policy
     }
 
     /// Whether the phase handler has kept a policy.
+    #[inline(always)]
     pub fn has_kept_policy(&self, location: &LocationConf) -> bool {
         !self.slot(location).data.is_null()
     }

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /)->plan(122);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /)->plan(124);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -144,6 +144,20 @@ http {
             error_page 404 /plain;
         }
 
+        # "rewrite ... last" leaves what modules have kept for the request.
+
+        location /decided/ {
+            cors_allow_origin https://app.example.com;
+            cors_enforce on;
+            rewrite /off$ /off last;
+            rewrite ^ /careful last;
+        }
+
+        location = /careful {
+            cors_allow_origin https://other.example;
+            cors_override off;
+            return 200 "CAREFUL";
+        }
     }
 
     server {
@@ -286,6 +300,10 @@ is(cors(get('/none-off/', $app)), '404', 'none to keep');
 is(cors(get('/enforced/', $evil)), '403 ' . VARY, 'enforced at first');
 is(cors(get('/enforced/', 'http://localhost')), '404 ' . VARY,
 	'enforced, no rejection');
+
+is(cors(get('/decided/off', $app)), '200', 'decided before cors off');
+is(cors(get('/decided/other', $app)), '200 ' . VARY,
+	'decided before a policy of its own');
 
 # Preflights go to the location reached first
 
