@@ -21,7 +21,7 @@ settings.configure(
     ROOT_URLCONF=__name__,
     USE_TZ=True,
     SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
-    CSRF_TRUSTED_ORIGINS=["https://app.example.com"],
+    CSRF_TRUSTED_ORIGINS=[os.environ.get("CSRF_TRUSTED_ORIGIN", "https://app.example.com")],
     INSTALLED_APPS=["django.contrib.sessions", *(["corsheaders"] if extra is not None else [])],
     MIDDLEWARE=[
         *(["corsheaders.middleware.CorsMiddleware"] if extra is not None else []),

@@ -81,7 +81,7 @@ def nginx(args, http, files=()):
         user = "user root;" if os.geteuid() == 0 else ""
         with open(os.path.join(prefix, "nginx.conf"), "w") as file:
             file.write(f"""
-load_module {args.module};
+load_module {os.path.abspath(args.module)};
 {user} daemon off; pid {prefix}/nginx.pid; error_log {prefix}/error.log info; worker_processes 1;
 events {{ }}
 http {{

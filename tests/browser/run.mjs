@@ -1,8 +1,9 @@
-// node run.mjs [--screenshot FILE] ENGINE...
+// node run.mjs [--screenshot FILE] [--session PYTHON NGINX MODULE] ENGINE...
 //
 // Opens the demo's page in each engine, and holds what the page's scripts saw, what nginx has logged and what the console
-// has said against the rows in nginx-conf/demo/rows.js. CORS_BROWSER_VERBOSE=1 prints the consoles. scripts/test browser
-// installs what it takes, and runs it for all of them.
+// has said against the rows in nginx-conf/demo/rows.js. With --session, a page
+// uses Django's session behind that nginx, too. CORS_BROWSER_VERBOSE=1 prints the consoles. scripts/test browser installs what
+// it takes, and runs it for all of them.
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -26,24 +27,22 @@ function report(verdict, engine, what, why = "") {
   console.log(`${{ passed: "ok", failed: "not ok", skipped: "skip" }[verdict]} - ${engine}: ${what}${why && ` # ${why}`}`);
 }
 
-// The demo on names that the engine finds on loopback: its address, and how to stop it.
-async function serve(names, port) {
-  const demo = spawn(join(root, "scripts/demo"), ["--serve"], {
-    env: { ...process.env, CORS_DEMO_HOSTS: names.join(" "), CORS_DEMO_PORT: String(port) },
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const ended = new Promise(resolve => demo.once("exit", resolve));
+// Starts what prints "Serving" and an address: the address, and how to stop it.
+async function serve(command, args, env) {
+  const server = spawn(command, args, { env: { ...process.env, ...env }, stdio: ["pipe", "pipe", "inherit"] });
+  const ended = new Promise(resolve => server.once("exit", resolve));
   const address = new Promise((resolve, reject) => {
     let printed = "";
-    demo.stdout.on("data", data => {
+    server.stdout.on("data", data => {
       printed += data;
       const found = printed.match(/^Serving (.*)$/m);
       if (found)
         resolve(found[1]);
     });
-    ended.then(code => reject(new Error(`scripts/demo has ended with ${code}`)));
+    server.once("error", reject);
+    ended.then(code => reject(new Error(`${command} has ended with ${code}`)));
   });
-  return { address: await address, stop: () => (demo.stdin.end(), ended) };
+  return { address: await address, stop: () => (server.stdin.end(), ended) };
 }
 
 // Browsers tell a script nothing of why they block; a console that says it is held to naming what is missing.
@@ -58,53 +57,76 @@ function checkConsole(engine, row, result, said) {
     report("failed", engine, what, `${row.console}: ${about.join(" | ")}`);
 }
 
-async function run(name, port, screenshot) {
-  const engine = engines[name];
-  const demo = await serve(engine.names, port);
+// The demo's page: all rows.
+async function runRows(name, browser, port, screenshot) {
+  const demo = await serve(join(root, "scripts/demo"), ["--serve"],
+    { CORS_DEMO_HOSTS: engines[name].names.join(" "), CORS_DEMO_PORT: String(port) });
   try {
-    const browser = await engine.start(build);
-    try {
-      console.log(`# ${name}: ${browser.version}`);
-      await browser.open(`${demo.address}/`);
-      const results = await browser.results(120000);
-      // The console's last words may come later than the results.
-      await new Promise(resolve => setTimeout(resolve, 500));
-      const said = await browser.console();
-      for (const row of rows) {
-        const what = `${row.id}: ${row.title}`;
-        const result = results.find(({ id }) => id === row.id);
-        if (!result)
-          report("failed", name, what, "the page has not run it");
-        else if (result.skipped)
-          report("skipped", name, what, result.skipped);
-        else if (result.good)
-          report("passed", name, what);
-        else
-          report("failed", name, what, `saw ${result.saw}; ${result.log.join(", ")}; `
-            + `should be ${row.saw}; ${row.log.join(", ")}`);
-        if (result?.why)
-          recorded.push(`${name}: ${row.id}: ${result.why}`);
-        if (row.console && result?.saw === "blocked")
-          checkConsole(name, row, result, said);
-      }
-      if (screenshot && browser.screenshot)
-        await browser.screenshot(screenshot);
-      if (process.env.CORS_BROWSER_VERBOSE)
-        console.log(said.map(line => `# ${line}`).join("\n"));
-    } finally {
-      await browser.close();
+    await browser.open(`${demo.address}/`);
+    const results = await browser.results(120000);
+    // The console's last words may come later than the results.
+    await new Promise(resolve => setTimeout(resolve, 500));
+    const said = await browser.console();
+    for (const row of rows) {
+      const what = `${row.id}: ${row.title}`;
+      const result = results.find(({ id }) => id === row.id);
+      if (!result)
+        report("failed", name, what, "the page has not run it");
+      else if (result.skipped)
+        report("skipped", name, what, result.skipped);
+      else if (result.good)
+        report("passed", name, what);
+      else
+        report("failed", name, what, `saw ${result.saw}; ${result.log.join(", ")}; `
+          + `should be ${row.saw}; ${row.log.join(", ")}`);
+      if (result?.why)
+        recorded.push(`${name}: ${row.id}: ${result.why}`);
+      if (row.console && result?.saw === "blocked")
+        checkConsole(name, row, result, said);
     }
+    if (screenshot && browser.screenshot)
+      await browser.screenshot(screenshot);
+    if (process.env.CORS_BROWSER_VERBOSE)
+      console.log(said.map(line => `# ${line}`).join("\n"));
   } finally {
     await demo.stop();
   }
 }
 
+// Django's session and CSRF token from a page of another origin (tests/apps/session.html).
+async function runSession(name, browser, [python, nginx, module]) {
+  const apps = await serve(python, [join(root, "tests/apps/serve.py"), "--nginx", nginx, "--module", module,
+    "--names", ...engines[name].names], { PYTHONDONTWRITEBYTECODE: "1" });
+  try {
+    await browser.open(`${apps.address}/`);
+    for (const { id, title, saw, expected, good } of await browser.results(60000))
+      report(good ? "passed" : "failed", name, `django: ${id}: ${title}`, good ? "" : `saw ${saw}; should be ${expected}`);
+  } finally {
+    await apps.stop();
+  }
+}
+
+async function run(name, port) {
+  const browser = await engines[name].start(build);
+  try {
+    console.log(`# ${name}: ${browser.version}`);
+    await runRows(name, browser, port, name === "chromium" ? screenshot : undefined);
+    if (session)
+      await runSession(name, browser, session);
+    else
+      report("skipped", name, "django", "--session is not given");
+  } finally {
+    await browser.close();
+  }
+}
+
 const args = process.argv.slice(2);
 const screenshot = args[0] === "--screenshot" ? args.splice(0, 2)[1] : undefined;
+const session = args[0] === "--session" ? args.splice(0, 4).slice(1) : undefined;
 let port = Number(process.env.CORS_DEMO_PORT ?? 18300);
 for (const name of args) {
   try {
-    await run(name, port, name === "chromium" ? screenshot : undefined);
+    await run(name, port);
   } catch (error) {
     report("failed", name, "runs", error.stack);
   }
