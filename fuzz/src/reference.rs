@@ -42,8 +42,8 @@ pub fn parse(value: &[u8]) -> Option<Tuple> {
     if !consists_of(&scheme[..1], &[LETTERS]) {
         return None;
     }
-    let (host, port) = if rest.starts_with('[') {
-        let (inside, after) = rest[1..].split_once(']')?;
+    let (host, port) = if let Some(address) = rest.strip_prefix('[') {
+        let (inside, after) = address.split_once(']')?;
         if !is_ipv6(inside) {
             return None;
         }
