@@ -230,11 +230,12 @@ http {{
 
     def stop(self, process, connection):
         connection.close()
-        # A single process can miss a signal that comes just before it waits for events: it is told until it goes.
-        for _ in range(120):
+        # A single process can miss a signal that comes just before it waits for events: it is told until it goes; but not while
+        # valgrind may be writing down what it has counted.
+        for _ in range(12):
             process.terminate()
             try:
-                process.wait(1)
+                process.wait(20)
                 return
             except subprocess.TimeoutExpired:
                 pass
