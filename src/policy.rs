@@ -75,15 +75,14 @@ impl Response {
 
 /// Adds to the `Vary` that is there.
 fn merge_vary(r: &mut Request, names: &'static str) -> Result<(), OutOfMemory> {
-    let is_vary = |header: &&mut ngx_table_elt_t| request::has_name(header, b"vary");
-    let lines: Vec<_> = r.headers_out().filter(is_vary).map(|header| request::value(header)).collect();
-    let missing: Vec<_> = vary::missing(lines.iter().copied(), names).collect();
-    if missing.is_empty() {
+    let mut lines = r.values_out(b"vary");
+    let missing = vary::missing(lines.clone(), names);
+    if missing.clone().next().is_none() {
         return Ok(());
     }
-    let first = lines.first().copied().map(trim).filter(|line| !line.is_empty());
-    let value = r.join(first.into_iter().chain(missing.iter().copied()))?;
-    if let Some(header) = r.headers_out().find(is_vary) {
+    let first = lines.next().map(trim).filter(|line| !line.is_empty());
+    let value = r.join(first.into_iter().chain(missing))?;
+    if let Some(header) = r.headers_out().find(|header| request::has_name(header, b"vary")) {
         header.value = request::string(value);
     }
     Ok(())

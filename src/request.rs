@@ -278,6 +278,13 @@ impl Request {
         headers.filter(|header| header.hash != 0)
     }
 
+    /// The values of all fields of one name, which is given in lower case, in the response.
+    pub fn values_out<'r>(&self, lower: &'static [u8]) -> impl Iterator<Item = &'r [u8]> + Clone {
+        // SAFETY: each element is looked at for a moment only, and what is pushed meanwhile moves none.
+        let headers = unsafe { Elements::of(&self.0.headers_out.headers).map(|header| header.as_ref()) };
+        headers.filter(move |header| header.hash != 0 && has_name(header, lower)).map(value)
+    }
+
     /// Adds response headers as they are, but for `first` as the value of the first one. What they point to must live as
     /// long as the request.
     #[inline]

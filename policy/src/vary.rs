@@ -12,7 +12,7 @@ pub const PREFLIGHT: &str = "Origin, Access-Control-Request-Method, Access-Contr
 pub fn missing<'a>(
     lines: impl Iterator<Item = &'a [u8]> + Clone,
     wanted: &'static str,
-) -> impl Iterator<Item = &'static [u8]> {
+) -> impl Iterator<Item = &'static [u8]> + Clone {
     let any = lines.clone().flat_map(elements).any(|name| name == b"*");
     elements(wanted.as_bytes())
         .filter(move |name| !any && !lines.clone().flat_map(elements).any(|other| other.eq_ignore_ascii_case(name)))
