@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 SITE=/etc/nginx/conf.d/ngx-http-cors-package-test.conf
 ADDRESS=http://127.0.0.1:18970
 NAME=libnginx-mod-http-cors
-passed=0 failed=0
+passed=0 failed=0 started=
 
 as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
@@ -57,11 +57,11 @@ EOF
 
 clean_up() {
     as_root rm -f "$SITE"
-    [[ -z ${started:-} ]] || as_root nginx -s stop || true
+    [[ -z $started ]] || as_root nginx -s stop || true
 }
 
 main() {
-    local package started=
+    local package
     need nginx curl
     package=$("$ROOT/scripts/package" | tail -n 1)
     trap clean_up EXIT
