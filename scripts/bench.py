@@ -151,7 +151,7 @@ def cases(quick):
         Case("denied", f"module, {large:,} exact", module_origins(large) + HELLO, GET_DENIED),
         Case("denied", "module, 1 expression", list_of("cors_allow_origin_regex", expressions(1)) + REST + HELLO, GET_DENIED),
         Case("no policy", "bare", HELLO, GET),
-        Case("no policy", "module, policy elsewhere", HELLO, GET, "server { listen 127.0.0.1:1; " + module_origins(1) + "}"),
+        Case("no policy", "module, policy elsewhere", HELLO, GET, f"server {{ listen 127.0.0.1:{PORT + 1}; {module_origins(1)} }}"),
         Case("preflight", "bare return 204", "return 204;", PREFLIGHT),
         Case("preflight", "map and if", MAP_PREFLIGHT + HELLO, PREFLIGHT, map_of(exact(1))),
         Case(
