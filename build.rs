@@ -6,13 +6,15 @@
 //! 2. passes what nginx was configured with to the code, as the cfg values `ngx_feature` and `ngx_os`;
 //! 3. has the C compiler that builds modules for this nginx measure the structures that the module touches, and writes
 //!    the numbers to `$OUT_DIR/layout.rs`, where `src/layout.rs` compares them with the bindings. Bindgen asks libclang
-//!    with flags of its own making: one `#define` that it does not see, and every field behind it is somewhere else.
+//!    with flags of its own making: one `#define` that it does not see, and every field behind it is somewhere else. It also
+//!    works out by itself where bit-fields are, and is wrong about those of a request from nginx 1.29.3 on (they begin in the
+//!    middle of an `unsigned`), so `src/layout.rs` has accessors of its own for them.
 
 use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The oldest nginx that the module is built and tested with.
@@ -24,8 +26,7 @@ const HEADERS_ARE_LINKED: u64 = 1_023_000;
 const ANOTHER_TREE: &str =
     "set NGINX_SOURCE_DIR and NGINX_BUILD_DIR to the source and the build directory of another nginx";
 
-/// Every nginx structure that `src/` reads or writes, with the fields that it uses. Bit-fields have no offset; those
-/// behind the last of them are vouched for by the size.
+/// Every nginx structure that `src/` reads or writes, with the fields that it uses, but for bit-fields: they have no offset.
 const STRUCTURES: &[(&str, &[&str])] = &[
     ("ngx_str_t", &["len", "data"]),
     ("ngx_array_t", &["elts", "nelts", "size", "nalloc", "pool"]),
@@ -125,8 +126,16 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What frames the numbers in the object file.
-const FRAME: &[u8] = b"<ngx-http-cors-layout>";
+/// The bit-fields of one bit that `src/` uses, and the names of their accessors. (`ngx_http_variable_value_t` consists of
+/// bit-fields from its start, where bindgen is right.)
+const FLAGS: &[(&str, &str, &str)] = &[
+    ("ngx_http_headers_in_t", "chunked", "CHUNKED"),
+    ("ngx_http_request_t", "header_only", "HEADER_ONLY"),
+    ("ngx_http_request_t", "disable_not_modified", "DISABLE_NOT_MODIFIED"),
+];
+
+/// How long what stands before and behind a measurement in the object file is: a multiple of all alignments.
+const FRAME: usize = 64;
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
@@ -152,8 +161,12 @@ fn fit() -> Result<(), Box<dyn Error>> {
     nginx.check()?;
     nginx.pass_on_features();
     let layout = Layout::new(&nginx);
-    let numbers = layout.measure(&nginx)?;
-    fs::write(out_dir()?.join("layout.rs"), layout.assertions(&nginx, &numbers))?;
+    let object = layout.compile(&nginx)?;
+    let rust =
+        layout.assertions(&nginx, &object).zip(flags(&object)).map(|(assertions, flags)| assertions + &flags).ok_or(
+            "the C compiler left no layout in its object file: set CC to the compiler that nginx is built with",
+        )?;
+    fs::write(out_dir()?.join("layout.rs"), rust)?;
     Ok(())
 }
 
@@ -238,9 +251,9 @@ impl Layout {
         Self { places }
     }
 
-    /// Has the C compiler write the numbers into an object file, and reads them there: nothing is run, so that this
-    /// also holds for another machine's compiler.
-    fn measure(&self, nginx: &Nginx) -> Result<Vec<u32>, Box<dyn Error>> {
+    /// Has the C compiler write what is to be known into an object file, to be read there: nothing is run, so that this also
+    /// holds for another machine's compiler.
+    fn compile(&self, nginx: &Nginx) -> Result<Vec<u8>, Box<dyn Error>> {
         let source = out_dir()?.join("layout.c");
         fs::write(&source, self.c_source())?;
         println!("cargo::rerun-if-changed={}", nginx.build_dir.join("ngx_auto_config.h").display());
@@ -262,34 +275,35 @@ impl Layout {
         let objects = compiler
             .try_compile_intermediates()
             .map_err(|error| format!("the headers of {} do not compile, or lack what the module uses: {error}; install a C compiler, or {ANOTHER_TREE}", nginx.name))?;
-
-        let object = objects.first().ok_or("the C compiler left no object file")?;
-        read_numbers(object, self.places.len())
-            .ok_or_else(|| format!("the C compiler left no layout in {}", object.display()).into())
+        Ok(fs::read(objects.first().ok_or("the C compiler left no object file")?)?)
     }
 
     fn c_source(&self) -> String {
         let mut c = String::from(
             "#include <ngx_config.h>\n#include <ngx_core.h>\n#include <ngx_http.h>\n#include <stddef.h>\n\n\
-             #define N(v)  (unsigned char) (v), (unsigned char) ((v) >> 8), (unsigned char) ((v) >> 16)\n\n\
-             const unsigned char ngx_http_cors_layout[] = {\n",
+             #define N(v)  (unsigned char) (v), (unsigned char) ((v) >> 8), (unsigned char) ((v) >> 16)\n\n",
         );
-        let frame: String = FRAME.iter().map(|byte| format!("{byte},")).collect();
-        let _ = writeln!(c, "    {frame}");
+        let mut numbers = String::new();
         for (structure, field) in &self.places {
             let _ = match field {
-                Some(field) => writeln!(c, "    N(offsetof({structure}, {field})),"),
-                None => writeln!(c, "    N(sizeof({structure})),"),
+                Some(field) => writeln!(numbers, "    N(offsetof({structure}, {field})),"),
+                None => writeln!(numbers, "    N(sizeof({structure})),"),
             };
         }
-        let _ = writeln!(c, "    {frame}\n}};");
+        c.push_str(&framed("layout", &format!("unsigned char measured[{}]", 3 * self.places.len()), &numbers));
+        for (structure, field, name) in FLAGS {
+            c.push_str(&framed(name, &format!("{structure} measured"), &format!("    .{field} = 1\n")));
+        }
         c
     }
 
     /// One constant with all of them: the compiler stops at the first that does not hold, and says only that.
-    fn assertions(&self, nginx: &Nginx, numbers: &[u32]) -> String {
+    fn assertions(&self, nginx: &Nginx, object: &[u8]) -> Option<String> {
+        let numbers = measured("layout", object)?.chunks_exact(3);
         let mut rust = String::from("const _: () = {\n");
         for ((structure, field), number) in self.places.iter().zip(numbers) {
+            // The lowest byte first, whatever the target's order is.
+            let number = u32::from_le_bytes([number[0], number[1], number[2], 0]);
             let (measured, what) = match field {
                 // `type` is a keyword of Rust's, and bindgen renames the field.
                 Some("type") => (format!("offset_of!({structure}, type_)"), format!("{structure}.type")),
@@ -304,24 +318,48 @@ impl Layout {
             );
         }
         rust.push_str("};\n");
-        rust
+        Some(rust)
     }
 }
 
-/// The numbers between the two frames, three bytes each with the lowest first, whatever the target's byte order is.
-fn read_numbers(object: &Path, count: usize) -> Option<Vec<u32>> {
-    let bytes = fs::read(object).ok()?;
-    let start = bytes.windows(FRAME.len()).position(|window| window == FRAME)? + FRAME.len();
-    let end = start + count * 3;
-    if !bytes.get(end..)?.starts_with(FRAME) {
-        return None;
+/// Where the one bit is in a structure in which a flag is set and everything else is zero.
+fn flags(object: &[u8]) -> Option<String> {
+    let mut rust = String::new();
+    for (structure, field, name) in FLAGS {
+        let bytes = measured(name, object)?;
+        let at = bytes.iter().position(|&byte| byte != 0)?;
+        let mask = bytes[at];
+        if mask.count_ones() != 1 || bytes[at + 1..].iter().any(|&byte| byte != 0) {
+            return None;
+        }
+        let _ = writeln!(
+            rust,
+            "/// `{field}`\npub const {name}: Flag<{structure}> = Flag {{ at: {at}, mask: {mask}, of: PhantomData }};"
+        );
     }
-    Some(
-        bytes[start..end]
-            .chunks_exact(3)
-            .map(|number| u32::from_le_bytes([number[0], number[1], number[2], 0]))
-            .collect(),
+    Some(rust)
+}
+
+/// A C definition of what is `declared` between two frames, which say its `name`.
+fn framed(name: &str, declared: &str, value: &str) -> String {
+    let text = frame_text(name);
+    format!(
+        "const struct {{\n    unsigned char before[{FRAME}];\n    {declared};\n    unsigned char behind[{FRAME}];\n}} \
+         ngx_http_cors_{name} = {{ \"{text}\", {{\n{value}}}, \"{text}\" }};\n\n"
     )
+}
+
+fn frame_text(name: &str) -> String {
+    format!("<ngx-http-cors {name}>")
+}
+
+/// What stands in the object file between the two frames.
+fn measured<'a>(name: &str, object: &'a [u8]) -> Option<&'a [u8]> {
+    let mut frame = frame_text(name).into_bytes();
+    frame.resize(FRAME, 0);
+    let find = |bytes: &[u8]| bytes.windows(FRAME).position(|window| window == frame);
+    let rest = &object[find(object)? + FRAME..];
+    Some(&rest[..find(rest)?])
 }
 
 /// A value that the build script of `nginx-sys` left for its dependents.

@@ -8,6 +8,7 @@ use crate::fallible::{
     ngx_http_complex_value, ngx_http_discard_request_body, ngx_http_send_header, ngx_http_test_predicates,
     ngx_list_push, ngx_palloc, ngx_pnalloc,
 };
+use crate::layout::{CHUNKED, DISABLE_NOT_MODIFIED, HEADER_ONLY};
 use crate::location::{LocationConf, MainConf};
 use crate::policy::Policy;
 use crate::Module;
@@ -388,18 +389,18 @@ impl Request {
 
     fn set_empty(&mut self, status: u16) {
         self.0.headers_out.status = ngx_uint_t::from(status);
-        self.0.set_header_only(1);
+        HEADER_ONLY.set(&mut self.0);
         if u32::from(status) == NGX_HTTP_NO_CONTENT {
             self.0.headers_out.content_length_n = -1;
         } else {
             self.0.headers_out.content_length_n = 0;
-            self.0.set_disable_not_modified(1);
+            DISABLE_NOT_MODIFIED.set(&mut self.0);
         }
     }
 
     /// Answers with a header alone; the return value is what a phase handler returns.
     pub fn answer(&mut self, status: u16) -> Status {
-        if self.0.headers_in.content_length_n > 0 || self.0.headers_in.chunked() != 0 {
+        if self.0.headers_in.content_length_n > 0 || CHUNKED.is_set(&self.0.headers_in) {
             // SAFETY: nginx allows it for a request that has not been answered.
             let discarded = unsafe { ngx_http_discard_request_body(self.as_ptr()) };
             if discarded != NGX_OK as ngx_int_t {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# nginx's own build: --add-dynamic-module and --add-module, on the vendored source, and whether what comes of it answers.
+# nginx's own build: --add-dynamic-module and --add-module, on the vendored source, and whether what comes of it answers. The
+# second is of a source whose requests are laid out as in nginx 1.29.3 and later, where bindgen is wrong about bit-fields.
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../scripts/common.sh
@@ -22,6 +23,10 @@ main() {
         cp -RL "$BUILD/trees/vendored/src/." "$tree/"
         # Cargo would find that file in the tree, which belongs to the crate.
         rm -f "$tree/Makefile"
+        if [[ $way == static ]]; then
+            sed -i 's/^    unsigned  *count:16;/    in_port_t two_bytes;\n&/' "$tree/src/http/ngx_http_request.h"
+            grep -q two_bytes "$tree/src/http/ngx_http_request.h" || die "there is no count:16 before which two bytes could be"
+        fi
         # What cargo compiles for itself is the same both ways.
         ln -s "$BUILD/nginx-build/cargo" "$tree/objs/ngx_http_cors_module"
         build "$way" "$tree"
