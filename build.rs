@@ -81,7 +81,7 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ("ngx_http_compile_complex_value_t", &["cf", "value", "complex_value"]),
     ("ngx_http_variable_t", &["name", "set_handler", "get_handler", "data", "flags", "index"]),
     ("ngx_http_variable_value_t", &["data"]),
-    ("ngx_http_headers_in_t", &["headers", "host", "server"]),
+    ("ngx_http_headers_in_t", &["headers", "host", "server", "content_length_n"]),
     (
         "ngx_http_headers_out_t",
         &[
@@ -90,8 +90,12 @@ const STRUCTURES: &[(&str, &[&str])] = &[
             "status_line",
             "location",
             "content_length",
+            "last_modified",
+            "accept_ranges",
+            "etag",
             "content_encoding",
             "content_type",
+            "content_type_len",
             "content_length_n",
             "last_modified_time",
         ],
@@ -162,11 +166,7 @@ fn fit() -> Result<(), Box<dyn Error>> {
     nginx.pass_on_features();
     let layout = Layout::new(&nginx);
     let object = layout.compile(&nginx)?;
-    let rust =
-        layout.assertions(&nginx, &object).zip(flags(&object)).map(|(assertions, flags)| assertions + &flags).ok_or(
-            "the C compiler left no layout in its object file: set CC to the compiler that nginx is built with",
-        )?;
-    fs::write(out_dir()?.join("layout.rs"), rust)?;
+    fs::write(out_dir()?.join("layout.rs"), layout.assertions(&nginx, &object)? + &flags(&object)?)?;
     Ok(())
 }
 
@@ -256,7 +256,12 @@ impl Layout {
     fn compile(&self, nginx: &Nginx) -> Result<Vec<u8>, Box<dyn Error>> {
         let source = out_dir()?.join("layout.c");
         fs::write(&source, self.c_source())?;
+        // `nginx-sys` looks at that file alone, and makes its bindings anew where it changes. Where only headers do, measuring them
+        // again shows whether the bindings still hold.
         println!("cargo::rerun-if-changed={}", nginx.build_dir.join("ngx_auto_config.h").display());
+        for headers in nginx.includes.iter().filter(|directory| !nginx.build_dir.starts_with(directory)) {
+            println!("cargo::rerun-if-changed={}", headers.display());
+        }
 
         let mut compiler = cc::Build::new();
         compiler
@@ -265,8 +270,9 @@ impl Layout {
             .debug(false)
             // glibc's headers warn where nginx's flags ask for _FORTIFY_SOURCE without optimisation.
             .opt_level(1)
-            // An object of link-time optimisation holds no data yet.
+            // An object of link-time optimisation need not hold data yet. The second is for a CFLAGS that asks for it, and comes last.
             .flag_if_supported("-fno-lto")
+            .flag_if_supported("-ffat-lto-objects")
             .includes(&nginx.includes)
             .file(&source);
         for define in &nginx.defines {
@@ -298,8 +304,9 @@ impl Layout {
     }
 
     /// One constant with all of them: the compiler stops at the first that does not hold, and says only that.
-    fn assertions(&self, nginx: &Nginx, object: &[u8]) -> Option<String> {
+    fn assertions(&self, nginx: &Nginx, object: &[u8]) -> Result<String, String> {
         let numbers = measured("layout", object)?.chunks_exact(3);
+        assert_eq!(numbers.len(), self.places.len(), "numbers between the frames");
         let mut rust = String::from("const _: () = {\n");
         for ((structure, field), number) in self.places.iter().zip(numbers) {
             // The lowest byte first, whatever the target's order is.
@@ -313,38 +320,41 @@ impl Layout {
             let _ = writeln!(
                 rust,
                 "    assert!({measured} == {number}, \"the C compiler and the bindings of {} disagree on {what}: rebuild \
-                 with the libclang and the C compiler of one system (LIBCLANG_PATH, CC)\");",
+                 with the libclang and the C compiler of one system (LIBCLANG_PATH, CC), and run configure again where \
+                 headers of nginx have changed\");",
                 nginx.name
             );
         }
         rust.push_str("};\n");
-        Some(rust)
+        Ok(rust)
     }
 }
 
 /// Where the one bit is in a structure in which a flag is set and everything else is zero.
-fn flags(object: &[u8]) -> Option<String> {
+fn flags(object: &[u8]) -> Result<String, String> {
     let mut rust = String::new();
     for (structure, field, name) in FLAGS {
         let bytes = measured(name, object)?;
-        let at = bytes.iter().position(|&byte| byte != 0)?;
-        let mask = bytes[at];
-        if mask.count_ones() != 1 || bytes[at + 1..].iter().any(|&byte| byte != 0) {
-            return None;
+        let mut set = bytes.iter().enumerate().filter(|(_, &byte)| byte != 0);
+        let (Some((at, mask)), None) = (set.next(), set.next()) else {
+            return Err(format!("{structure}.{field} is not within one byte: {ANOTHER_TREE}"));
+        };
+        if mask.count_ones() != 1 {
+            return Err(format!("{structure}.{field} has more than one bit: {ANOTHER_TREE}"));
         }
         let _ = writeln!(
             rust,
             "/// `{field}`\npub const {name}: Flag<{structure}> = Flag {{ at: {at}, mask: {mask}, of: PhantomData }};"
         );
     }
-    Some(rust)
+    Ok(rust)
 }
 
 /// A C definition of what is `declared` between two frames, which say its `name`.
 fn framed(name: &str, declared: &str, value: &str) -> String {
     let text = frame_text(name);
     format!(
-        "const struct {{\n    unsigned char before[{FRAME}];\n    {declared};\n    unsigned char behind[{FRAME}];\n}} \
+        "struct {{\n    unsigned char before[{FRAME}];\n    {declared};\n    unsigned char behind[{FRAME}];\n}} \
          ngx_http_cors_{name} = {{ \"{text}\", {{\n{value}}}, \"{text}\" }};\n\n"
     )
 }
@@ -354,12 +364,13 @@ fn frame_text(name: &str) -> String {
 }
 
 /// What stands in the object file between the two frames.
-fn measured<'a>(name: &str, object: &'a [u8]) -> Option<&'a [u8]> {
+fn measured<'a>(name: &str, object: &'a [u8]) -> Result<&'a [u8], String> {
     let mut frame = frame_text(name).into_bytes();
     frame.resize(FRAME, 0);
     let find = |bytes: &[u8]| bytes.windows(FRAME).position(|window| window == frame);
-    let rest = &object[find(object)? + FRAME..];
-    Some(&rest[..find(rest)?])
+    find(object).map(|at| &object[at + FRAME..]).and_then(|rest| Some(&rest[..find(rest)?])).ok_or_else(|| {
+        "the C compiler left no data in its object file: set CC and CFLAGS as nginx is built with".into()
+    })
 }
 
 /// A value that the build script of `nginx-sys` left for its dependents.

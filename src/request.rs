@@ -281,7 +281,7 @@ impl Request {
 
     /// The values of all fields of one name, which is given in lower case, in the response.
     pub fn values_out<'r>(&self, lower: &'static [u8]) -> impl Iterator<Item = &'r [u8]> + Clone {
-        // SAFETY: each element is looked at for a moment only, and what is pushed meanwhile moves none.
+        // SAFETY: nothing is added while the values are looked at, and they live in the request's memory or longer.
         let headers = unsafe { Elements::of(&self.0.headers_out.headers).map(|header| header.as_ref()) };
         headers.filter(move |header| header.hash != 0 && has_name(header, lower)).map(value)
     }

@@ -24,8 +24,7 @@ main() {
         # Cargo would find that file in the tree, which belongs to the crate.
         rm -f "$tree/Makefile"
         if [[ $way == static ]]; then
-            sed -i 's/^    unsigned  *count:16;/    in_port_t two_bytes;\n&/' "$tree/src/http/ngx_http_request.h"
-            grep -q two_bytes "$tree/src/http/ngx_http_request.h" || die "there is no count:16 before which two bytes could be"
+            two_bytes "$tree/src/http/ngx_http_request.h"
         fi
         # What cargo compiles for itself is the same both ways.
         ln -s "$BUILD/nginx-build/cargo" "$tree/objs/ngx_http_cors_module"
@@ -37,6 +36,12 @@ main() {
             TEST_NGINX_BINARY=$tree/objs/nginx prove "${TESTS[@]}"
         fi
     done
+}
+
+# Puts two bytes in front of the bit-fields where there are none yet.
+two_bytes() {
+    grep -qE '^    in_port_t ' "$1" || sed -i 's/^    unsigned  *count:16;/    in_port_t port;\n&/' "$1"
+    grep -qE '^    in_port_t ' "$1" || die "there is no count:16 in $1 before which two bytes could be"
 }
 
 build() {

@@ -29,11 +29,11 @@ main() {
         "$(nm -D --defined-only "$module" | awk '{print $3}' | LC_ALL=C sort | tr '\n' ' ')" \
         "ngx_http_cors_module ngx_module_names ngx_module_order ngx_modules "
     check "it is stripped" "$(readelf -S --wide "$module" | grep -cE '\.symtab|\.debug' || true)" 0
-    paths=$(strings -n 4 "$module" | grep -cF -e "$ROOT" -e "${CARGO_HOME:-$HOME/.cargo}" || true)
+    paths=$(strings -n 4 "$module" | grep -cF -e "$ROOT" -e "${CARGO_HOME:-$HOME/.cargo}" -e "$(rustc --print sysroot)" || true)
     check "it holds no path of the machine" "$paths" 0
     check "it has no switch for faults" "$(strings "$module" | grep -c NGX_HTTP_CORS_FAULT || true)" 0
 
-    # Nothing is shared with the first build but the compiler and the downloads; `build` keeps the copy out of git's sight.
+    # It shares the compiler and the downloads with the first one, and lies below `build` to be out of git's sight.
     again=$BUILD/release-in-another-place
     rm -rf "$again"
     mkdir -p "$again"
