@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cors_policy::request::Field;
+use cors_policy::facts::Field;
 use cors_policy::{Decision, Status};
 use ngx::ngx_log_error;
 

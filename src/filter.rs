@@ -4,8 +4,8 @@
 
 use std::cell::UnsafeCell;
 
+use cors_policy::facts::{Field, MethodKind};
 use cors_policy::list::{elements, is_token, trim};
-use cors_policy::request::{Field, MethodKind};
 use cors_policy::{preflight, Decision, Grant, Status};
 use ngx::core::Status as Code;
 use ngx::ffi::{ngx_http_request_t, ngx_http_top_header_filter, ngx_int_t, ngx_str_t};

@@ -244,7 +244,7 @@ impl Settings {
             (false, _) => Mode::Careful,
         };
         Some(Policy {
-            engine: cors_policy::Policy { origins, methods, headers, credentials, enforce },
+            engine: cors_policy::Rules { origins, methods, headers, credentials, enforce },
             variables,
             allowed: Response::new(vary, &simple),
             denied: Response::new(vary::SIMPLE, &[]),

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use cors_policy::list::trim;
 use cors_policy::origins::{self, Evaluated};
-use cors_policy::request::Request as Asked;
+use cors_policy::Facts;
 use cors_policy::{vary, Decision, Grant, Status};
 use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_table_elt_t, ngx_uint_t, NGX_LOG_ERR};
 use ngx::ngx_log_error;
@@ -91,7 +91,7 @@ fn merge_vary(r: &mut Request, names: &'static str) -> Result<(), OutOfMemory> {
 /// See the directive of the same name for each setting.
 pub struct Policy {
     /// What decides.
-    pub engine: cors_policy::Policy,
+    pub engine: cors_policy::Rules,
     /// Values of `cors_allow_origin` with variables.
     pub variables: Rc<[ngx_http_complex_value_t]>,
     /// What an allowed response gets.
@@ -153,7 +153,7 @@ impl Policy {
 
     /// What the request that has been `asked` is answered with.
     #[inline]
-    pub fn decide<'r>(&self, r: &mut Request, asked: &Asked<'r>) -> Decision<'r> {
+    pub fn decide<'r>(&self, r: &mut Request, asked: &Facts<'r>) -> Decision<'r> {
         self.engine.decide(asked, || self.by_value(r, asked.origin.one()))
     }
 

@@ -12,7 +12,7 @@ use crate::layout::{CHUNKED, DISABLE_NOT_MODIFIED, HEADER_ONLY};
 use crate::location::{LocationConf, MainConf};
 use crate::policy::Policy;
 use crate::Module;
-use cors_policy::request::{Field, MethodKind, Request as Asked};
+use cors_policy::facts::{Facts, Field, MethodKind};
 use cors_policy::Decision;
 use ngx::core::Status;
 use ngx::ffi::{
@@ -175,8 +175,8 @@ impl Request {
     }
 
     /// What a decision looks at. One pass over the request headers, by the hash that nginx has computed.
-    pub fn asked<'r>(&self) -> Asked<'r> {
-        let mut asked = Asked { method: self.method(), host: self.host(), ..Asked::default() };
+    pub fn asked<'r>(&self) -> Facts<'r> {
+        let mut asked = Facts { method: self.method(), host: self.host(), ..Facts::default() };
         for header in self.headers_in() {
             if ORIGIN.is(header) {
                 asked.origin.add(value(header));
@@ -191,11 +191,11 @@ impl Request {
 
     /// The same without what only enforcement looks at where the request is an `OPTIONS`, which it exempts.
     #[inline]
-    pub fn asked_in_short<'r>(&self) -> Asked<'r> {
+    pub fn asked_in_short<'r>(&self) -> Facts<'r> {
         if self.method() != MethodKind::Options {
             return self.asked();
         }
-        let mut asked = Asked { method: MethodKind::Options, ..Asked::default() };
+        let mut asked = Facts { method: MethodKind::Options, ..Facts::default() };
         // SAFETY: as in `headers_in`.
         let mut headers = unsafe { Elements::of(&self.0.headers_in.headers) };
         while let Some(header) = headers.find(|header| ORIGIN.may_be(header) || REQUEST_METHOD.may_be(header)) {

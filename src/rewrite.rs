@@ -6,7 +6,7 @@
 
 use std::ptr::NonNull;
 
-use cors_policy::request::MethodKind;
+use cors_policy::facts::MethodKind;
 use ngx::core::Status as Code;
 use ngx::ffi::{ngx_array_t, ngx_http_handler_pt, ngx_http_request_t, ngx_int_t};
 

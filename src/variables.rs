@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use cors_policy::request::Field;
+use cors_policy::facts::Field;
 use cors_policy::{Decision, Grant, Status};
 use ngx::core::Status as Code;
 use ngx::ffi::{

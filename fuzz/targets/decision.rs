@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use cors_policy::facts::{Facts, Field, MethodKind};
 use cors_policy::origins;
-use cors_policy::request::{Field, MethodKind, Request};
-use cors_policy::{Methods, Origins, OriginsBuilder, Policy, RequestHeaders};
+use cors_policy::{Methods, Origins, OriginsBuilder, RequestHeaders, Rules};
 use cors_policy_fuzz::reference::{self, Configuration};
 use cors_policy_fuzz::requests;
 use libfuzzer_sys::fuzz_target;
@@ -37,7 +37,7 @@ fn build(configuration: &Configuration) -> Built {
     (Arc::new(origins), compiled)
 }
 
-fn policy(configuration: &Configuration, origins: &Arc<Origins>) -> Policy {
+fn policy(configuration: &Configuration, origins: &Arc<Origins>) -> Rules {
     let mut headers = RequestHeaders::default();
     for name in &configuration.headers {
         headers.add(name.as_bytes()).expect("a right header");
@@ -49,7 +49,7 @@ fn policy(configuration: &Configuration, origins: &Arc<Origins>) -> Policy {
             methods.add(name.as_bytes()).expect("a right method");
         }
     }
-    Policy {
+    Rules {
         origins: origins.clone(),
         methods: Arc::new(methods),
         headers: Arc::new(headers),
@@ -71,7 +71,7 @@ fuzz_target!(|input: &[u8]| {
     let (origins, expressions) = &*built;
     let policy = policy(&configuration, origins);
 
-    let request = Request {
+    let request = Facts {
         method: match &asked.method[..] {
             "GET" | "HEAD" => MethodKind::Read,
             "OPTIONS" => MethodKind::Options,

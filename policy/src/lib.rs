@@ -12,22 +12,24 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod decision;
+pub mod enforcement;
 pub mod expression;
+pub mod facts;
 pub mod headers;
 pub mod list;
 pub mod methods;
 pub mod origin;
 pub mod origins;
 pub mod pattern;
-pub mod policy;
 pub mod preflight;
 pub mod problem;
-pub mod request;
 pub mod set;
 pub mod vary;
 
+pub use decision::{Decision, Grant, Rules, Status};
+pub use facts::Facts;
 pub use headers::{ExposedHeaders, RequestHeaders};
 pub use methods::Methods;
 pub use origins::{Origins, OriginsBuilder};
-pub use policy::{Decision, Grant, Policy, Status};
 pub use problem::{Problem, Reason};

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
+use crate::facts::{Facts, Field};
 use crate::origins::Evaluated;
 use crate::preflight::{self, Answer};
-use crate::request::{Field, Request};
 use crate::{Methods, Origins, RequestHeaders};
 
 /// What a location allows.
 #[derive(Clone)]
-pub struct Policy {
+pub struct Rules {
     /// The origins that are allowed.
     pub origins: Arc<Origins>,
     /// The methods that a preflight may ask for.
@@ -49,7 +49,7 @@ impl<'a> Grant<'a> {
 
 macro_rules! statuses {
     ($( $(#[doc = $doc:literal])+ $name:ident => $text:literal, )+) => {
-        /// What became of a request.
+        /// What became of a facts.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Status { $( $(#[doc = $doc])+ $name, )+ }
 
@@ -74,11 +74,11 @@ statuses! {
     Allowed => "ALLOWED",
     /// Its origin is not allowed.
     Denied => "DENIED",
-    /// Its origin is not listed but the request's own; only [`Policy::explain`] tells this from [`Status::Denied`].
+    /// Its origin is not listed but the request's own; only [`Rules::explain`] tells this from [`Status::Denied`].
     SameOrigin => "SAME_ORIGIN",
     /// Enforcement stops it.
     Rejected => "REJECTED",
-    /// A preflight whose origin is allowed; its method and headers too, when [`Policy::explain`] says so.
+    /// A preflight whose origin is allowed; its method and headers too, when [`Rules::explain`] says so.
     Preflight => "PREFLIGHT",
     /// A preflight whose origin is not allowed.
     PreflightOriginDenied => "PREFLIGHT_ORIGIN_DENIED",
@@ -106,7 +106,7 @@ impl Status {
 /// What a request gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision<'a> {
-    /// What became of the request.
+    /// What became of the facts.
     pub status: Status,
     /// What `Access-Control-Allow-Origin` says.
     pub grant: Grant<'a>,
@@ -114,7 +114,7 @@ pub struct Decision<'a> {
     pub missing: &'a [u8],
 }
 
-impl Policy {
+impl Rules {
     /// What `Access-Control-Allow-Origin` says. `by_value` looks the origin up in values that are only known at run time
     /// (see [`crate::origins::evaluated`]) and is asked only where the configured origins do not allow it.
     #[inline]
@@ -135,32 +135,32 @@ impl Policy {
         }
     }
 
-    /// What `request` is answered with. What makes no difference to that is left to [`Policy::explain`].
+    /// What `facts` is answered with. What makes no difference to that is left to [`Rules::explain`].
     #[inline(always)]
-    pub fn decide<'a>(&self, request: &Request<'a>, by_value: impl FnOnce() -> Evaluated) -> Decision<'a> {
-        let grant = self.grant(request.origin, by_value);
+    pub fn decide<'a>(&self, facts: &Facts<'a>, by_value: impl FnOnce() -> Evaluated) -> Decision<'a> {
+        let grant = self.grant(facts.origin, by_value);
         let granted = grant != Grant::None;
-        let status = match request.preflight_method() {
+        let status = match facts.preflight_method() {
             Some(_) if granted => Status::Preflight,
             Some(_) => Status::PreflightOriginDenied,
-            None if self.enforce && !request.passes(|| granted) => Status::Rejected,
-            None if request.origin.is_absent() => Status::NoOrigin,
+            None if self.enforce && !facts.passes(|| granted) => Status::Rejected,
+            None if facts.origin.is_absent() => Status::NoOrigin,
             None if granted => Status::Allowed,
             None => Status::Denied,
         };
         Decision { status, grant, missing: b"" }
     }
 
-    /// Says more exactly what became of `request`: whether what a preflight asks for is on the lists (the browser sees that
+    /// Says more exactly what became of `facts`: whether what a preflight asks for is on the lists (the browser sees that
     /// for itself), and whether an origin that is not listed is the request's own. `lines` are its
     /// `Access-Control-Request-Headers` field lines.
     pub fn explain<'a>(
         &self,
         mut decision: Decision<'a>,
-        request: &Request<'a>,
+        facts: &Facts<'a>,
         lines: impl Iterator<Item = &'a [u8]>,
     ) -> Decision<'a> {
-        match (decision.status, request.preflight_method()) {
+        match (decision.status, facts.preflight_method()) {
             (Status::Preflight, Some(method)) => {
                 match preflight::check(&self.methods, &self.headers, self.credentials, method, lines) {
                     Answer::Covered => {}
@@ -174,7 +174,7 @@ impl Policy {
                     }
                 }
             }
-            (Status::Denied, _) if request.is_same_origin() => decision.status = Status::SameOrigin,
+            (Status::Denied, _) if facts.is_same_origin() => decision.status = Status::SameOrigin,
             _ => {}
         }
         decision
@@ -184,15 +184,15 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::MethodKind;
+    use crate::facts::MethodKind;
     use crate::OriginsBuilder;
 
-    fn policy(origins: &[&str], enforce: bool) -> Policy {
+    fn rules(origins: &[&str], enforce: bool) -> Rules {
         let mut builder = OriginsBuilder::default();
         for value in origins {
             builder.add(value.as_bytes(), ()).unwrap();
         }
-        Policy {
+        Rules {
             origins: Arc::new(builder.build().ok().unwrap().0),
             methods: Arc::new(Methods::safelisted()),
             headers: Arc::default(),
@@ -201,9 +201,9 @@ mod tests {
         }
     }
 
-    fn decide<'a>(policy: &Policy, request: &Request<'a>) -> Decision<'a> {
-        let decision = policy.decide(request, || Evaluated::Denied);
-        policy.explain(decision, request, [&b"x-own"[..]].into_iter())
+    fn decide<'a>(rules: &Rules, facts: &Facts<'a>) -> Decision<'a> {
+        let decision = rules.decide(facts, || Evaluated::Denied);
+        rules.explain(decision, facts, [&b"x-own"[..]].into_iter())
     }
 
     #[test]
@@ -231,21 +231,21 @@ mod tests {
             (options, a, post, "PREFLIGHT_HEADER_DENIED", "PREFLIGHT_HEADER_DENIED"),
         ];
         for (method, origin, request_method, plain, enforced) in rows {
-            let request = Request { method, origin, request_method, sec_fetch_site: None, host: Some(b"host.example") };
+            let facts = Facts { method, origin, request_method, sec_fetch_site: None, host: Some(b"host.example") };
             for (enforce, expected) in [(false, plain), (true, enforced)] {
-                let status = decide(&policy(&["https://a.example"], enforce), &request).status;
-                assert_eq!(status.as_str(), expected, "{request:?} {enforce}");
+                let status = decide(&rules(&["https://a.example"], enforce), &facts).status;
+                assert_eq!(status.as_str(), expected, "{facts:?} {enforce}");
             }
         }
     }
 
     #[test]
     fn any_covers_whatever_origin_says() {
-        let policy = policy(&["*"], true);
+        let rules = rules(&["*"], true);
         for origin in [Field::Absent, Field::Many, Field::One(b"x y"), Field::One(b"null")] {
-            let request = Request { origin, ..Request::default() };
-            assert_eq!(decide(&policy, &request).grant, Grant::Any);
-            assert_ne!(decide(&policy, &request).status, Status::Rejected);
+            let facts = Facts { origin, ..Facts::default() };
+            assert_eq!(decide(&rules, &facts).grant, Grant::Any);
+            assert_ne!(decide(&rules, &facts).status, Status::Rejected);
         }
     }
 }
