@@ -5,10 +5,10 @@
 //! 1. refuses a tree that the module cannot work with, in one line that says what to do about it;
 //! 2. passes what nginx was configured with to the code, as the cfg values `ngx_feature` and `ngx_os`;
 //! 3. has the C compiler that builds modules for this nginx measure the structures that the module touches, and writes
-//!    the numbers to `$OUT_DIR/layout.rs`, where `src/layout.rs` compares them with the bindings. Bindgen asks libclang
+//!    the numbers to `$OUT_DIR/layout.rs`, where `src/nginx/layout.rs` compares them with the bindings. Bindgen asks libclang
 //!    with flags of its own making: one `#define` that it does not see, and every field behind it is somewhere else. It also
 //!    works out by itself where bit-fields are, and is wrong about those of a request from nginx 1.29.3 on (they begin in the
-//!    middle of an `unsigned`), so `src/layout.rs` has accessors of its own for them.
+//!    middle of an `unsigned`), so `src/nginx/layout.rs` has accessors of its own for them.
 
 use std::env;
 use std::error::Error;
@@ -22,6 +22,9 @@ const OLDEST: u64 = 1_022_000;
 
 /// `next` of `ngx_table_elt_t`, which chains the fields of one name, came with 1.23.0.
 const HEADERS_ARE_LINKED: u64 = 1_023_000;
+
+/// 103 responses, which go through filters of their own, came with 1.29.0.
+const EARLY_HINTS: u64 = 1_029_000;
 
 const ANOTHER_TREE: &str =
     "set NGINX_SOURCE_DIR and NGINX_BUILD_DIR to the source and the build directory of another nginx";
@@ -76,7 +79,16 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ),
     ("ngx_http_conf_ctx_t", &["main_conf", "srv_conf", "loc_conf"]),
     ("ngx_http_phase_t", &["handlers"]),
-    ("ngx_http_core_main_conf_t", &["servers", "phases"]),
+    ("ngx_http_core_main_conf_t", &["servers", "variables_keys", "phases"]),
+    ("ngx_http_core_srv_conf_t", &["ctx"]),
+    ("ngx_http_core_loc_conf_t", &["loc_conf", "locations"]),
+    ("ngx_http_location_queue_t", &["queue", "exact", "inclusive"]),
+    ("ngx_queue_t", &["next"]),
+    ("ngx_hash_keys_arrays_t", &["keys"]),
+    ("ngx_hash_key_t", &["key"]),
+    ("ngx_chain_t", &["buf", "next"]),
+    ("ngx_buf_t", &["pos", "last", "file_pos", "file_last"]),
+    ("ngx_time_t", &["sec"]),
     ("ngx_http_complex_value_t", &["value", "flushes", "lengths", "values"]),
     ("ngx_http_compile_complex_value_t", &["cf", "value", "complex_value"]),
     ("ngx_http_variable_t", &["name", "set_handler", "get_handler", "data", "flags", "index"]),
@@ -136,6 +148,10 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("ngx_http_headers_in_t", "chunked", "CHUNKED"),
     ("ngx_http_request_t", "header_only", "HEADER_ONLY"),
     ("ngx_http_request_t", "disable_not_modified", "DISABLE_NOT_MODIFIED"),
+    ("ngx_http_request_t", "expect_tested", "EXPECT_TESTED"),
+    ("ngx_http_request_t", "internal", "INTERNAL"),
+    ("ngx_http_request_t", "keepalive", "KEEPALIVE"),
+    ("ngx_buf_t", "last_buf", "LAST_BUF"),
 ];
 
 /// How long what stands before and behind a measurement in the object file is: a multiple of all alignments.
@@ -227,6 +243,10 @@ impl Nginx {
         }
         for feature in &self.features {
             println!("cargo::rustc-cfg=ngx_feature=\"{feature}\"");
+        }
+        println!("cargo::rustc-check-cfg=cfg(nginx_early_hints)");
+        if self.number >= EARLY_HINTS {
+            println!("cargo::rustc-cfg=nginx_early_hints");
         }
         println!("cargo::rustc-cfg=ngx_os=\"{}\"", self.os);
     }

@@ -199,7 +199,7 @@ pub struct Decision {
     /// `Access-Control-Allow-Origin`
     pub allow_origin: Option<Vec<u8>>,
     /// What a preflight asks for in vain.
-    pub missing: Vec<u8>,
+    pub missing: Vec<Vec<u8>>,
 }
 
 /// An expression as the reference reads it: the whole origin, whatever anchors it is written with.
@@ -257,21 +257,23 @@ pub fn decide(configuration: &Configuration, expressions: &[Regex], request: &Re
             if !granted {
                 return decided("PREFLIGHT_ORIGIN_DENIED", Vec::new());
             }
+            let headers = request.request_headers.iter().flat_map(|line| elements(line));
+            let mut missing: Vec<_> = headers.filter(|name| !header_is_listed(configuration, name)).collect();
             if !method_is_listed(configuration, method) {
-                return decided("PREFLIGHT_METHOD_DENIED", method.clone());
+                missing.insert(0, method.clone());
+                return decided("PREFLIGHT_METHOD_DENIED", missing);
             }
-            for name in request.request_headers.iter().flat_map(|line| elements(line)) {
-                if !header_is_listed(configuration, &name) {
-                    return decided("PREFLIGHT_HEADER_DENIED", name);
-                }
+            if !missing.is_empty() {
+                return decided("PREFLIGHT_HEADER_DENIED", missing);
             }
             return decided("PREFLIGHT", Vec::new());
         }
     }
 
-    let site = request.sites.first().cloned().unwrap_or_default();
-    let same_origin = if !site.is_empty() {
-        site == b"same-origin" || site == b"none"
+    // One empty field says as little as none.
+    let no_site = request.sites.is_empty() || request.sites == [b""];
+    let same_origin = if !no_site {
+        request.sites.iter().all(|site| site == b"same-origin" || site == b"none")
     } else {
         match (one.as_ref().and_then(|origin| parse(origin)), &request.host) {
             (Some(origin), Some(host)) => origin.authority().as_bytes() == host,
@@ -282,7 +284,7 @@ pub fn decide(configuration: &Configuration, expressions: &[Regex], request: &Re
     let passes = match &request.method[..] {
         "OPTIONS" => true,
         "GET" | "HEAD" => no_origin,
-        _ => no_origin && site.is_empty(),
+        _ => no_origin && no_site,
     };
     if configuration.enforce && !passes && !same_origin && !granted {
         return decided("REJECTED", Vec::new());

@@ -1,13 +1,13 @@
 //! What one request gets under one policy (Fetch, sections "CORS protocol" and "CORS-preflight fetch").
 //!
-//! The one entry for the web server: it hands in the request's fields as they came and gets a [`Decision`] that borrows
-//! from them. Nothing here allocates.
+//! The one entry for the web server: it hands in the request's fields as they came ([`Facts`]) and gets a [`Decision`].
+//! Nothing here allocates.
 
 use std::sync::Arc;
 
 use crate::facts::{Facts, Field};
 use crate::origins::Evaluated;
-use crate::preflight::{self, Answer};
+use crate::preflight::{self, Missing};
 use crate::{Methods, Origins, RequestHeaders};
 
 /// What a location allows.
@@ -26,23 +26,24 @@ pub struct Rules {
 }
 
 /// What `Access-Control-Allow-Origin` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant<'a> {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grant {
+    /// Nothing: the field is left out.
+    #[default]
+    None,
     /// `*`
     Any,
     /// The request's origin.
-    Origin(&'a [u8]),
-    /// Nothing: the field is left out.
-    None,
+    Origin,
 }
 
-impl<'a> Grant<'a> {
-    /// The value of `Access-Control-Allow-Origin`.
-    pub fn value(self) -> Option<&'a [u8]> {
+impl Grant {
+    /// The value of `Access-Control-Allow-Origin` in the response to a request with these `facts`.
+    pub fn value<'a>(self, facts: &Facts<'a>) -> Option<&'a [u8]> {
         match self {
-            Grant::Any => Some(b"*"),
-            Grant::Origin(origin) => Some(origin),
             Grant::None => None,
+            Grant::Any => Some(b"*"),
+            Grant::Origin => facts.origin.one(),
         }
     }
 }
@@ -50,8 +51,8 @@ impl<'a> Grant<'a> {
 macro_rules! statuses {
     ($( $(#[doc = $doc:literal])+ $name:ident => $text:literal, )+) => {
         /// What became of a facts.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Status { $( $(#[doc = $doc])+ $name, )+ }
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum Status { #[default] $( $(#[doc = $doc])+ $name, )+ }
 
         impl Status {
             /// As administrators read it; empty where there is nothing to say.
@@ -74,7 +75,7 @@ statuses! {
     Allowed => "ALLOWED",
     /// Its origin is not allowed.
     Denied => "DENIED",
-    /// Its origin is not listed but the request's own; only [`Rules::explain`] tells this from [`Status::Denied`].
+    /// Its origin is not listed, but it is the request's own; only [`Rules::explain`] tells this from [`Status::Denied`].
     SameOrigin => "SAME_ORIGIN",
     /// Enforcement stops it.
     Rejected => "REJECTED",
@@ -104,80 +105,75 @@ impl Status {
 }
 
 /// What a request gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision<'a> {
-    /// What became of the facts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// What became of the request.
     pub status: Status,
     /// What `Access-Control-Allow-Origin` says.
-    pub grant: Grant<'a>,
-    /// The method or the header that a preflight asks for in vain; empty otherwise.
-    pub missing: &'a [u8],
+    pub grant: Grant,
 }
 
 impl Rules {
-    /// What `Access-Control-Allow-Origin` says. `by_value` looks the origin up in values that are only known at run time
-    /// (see [`crate::origins::evaluated`]) and is asked only where the configured origins do not allow it.
+    /// What `Access-Control-Allow-Origin` says (<https://fetch.spec.whatwg.org/#http-access-control-allow-origin>).
+    /// `by_value` looks the origin up in values that are only known at run time (see [`crate::origins::evaluated`]), and is
+    /// called only if the configured origins do not allow it.
     #[inline]
-    pub fn grant<'a>(&self, origin: Field<'a>, by_value: impl FnOnce() -> Evaluated) -> Grant<'a> {
+    pub fn grant(&self, origin: Field<'_>, by_value: impl FnOnce() -> Evaluated) -> Grant {
         if self.origins.is_any() {
             return Grant::Any;
         }
         let origin = origin.one();
-        if let Some(origin) = origin {
-            if self.origins.allows(origin) {
-                return Grant::Origin(origin);
-            }
+        if origin.is_some_and(|origin| self.origins.allows(origin)) {
+            return Grant::Origin;
         }
         match (by_value(), origin) {
             (Evaluated::Any, _) => Grant::Any,
-            (Evaluated::Allowed, Some(origin)) => Grant::Origin(origin),
+            (Evaluated::Allowed, Some(_)) => Grant::Origin,
             _ => Grant::None,
         }
     }
 
-    /// What `facts` is answered with. What makes no difference to that is left to [`Rules::explain`].
-    #[inline(always)]
-    pub fn decide<'a>(&self, facts: &Facts<'a>, by_value: impl FnOnce() -> Evaluated) -> Decision<'a> {
-        let grant = self.grant(facts.origin, by_value);
-        let granted = grant != Grant::None;
-        let status = match facts.preflight_method() {
-            Some(_) if granted => Status::Preflight,
-            Some(_) => Status::PreflightOriginDenied,
-            None if self.enforce && !facts.passes(|| granted) => Status::Rejected,
-            None if facts.origin.is_absent() => Status::NoOrigin,
-            None if granted => Status::Allowed,
-            None => Status::Denied,
-        };
-        Decision { status, grant, missing: b"" }
+    /// Whether enforcement rejects a request that gets `grant`.
+    #[inline]
+    pub fn rejects(&self, facts: &Facts<'_>, grant: Grant) -> bool {
+        self.enforce && !facts.passes(grant != Grant::None)
     }
 
-    /// Says more exactly what became of `facts`: whether what a preflight asks for is on the lists (the browser sees that
-    /// for itself), and whether an origin that is not listed is the request's own. `lines` are its
-    /// `Access-Control-Request-Headers` field lines.
-    pub fn explain<'a>(
-        &self,
-        mut decision: Decision<'a>,
-        facts: &Facts<'a>,
-        lines: impl Iterator<Item = &'a [u8]>,
-    ) -> Decision<'a> {
-        match (decision.status, facts.preflight_method()) {
-            (Status::Preflight, Some(method)) => {
-                match preflight::check(&self.methods, &self.headers, self.credentials, method, lines) {
-                    Answer::Covered => {}
-                    Answer::MethodMissing(name) => {
-                        decision.status = Status::PreflightMethodDenied;
-                        decision.missing = name;
-                    }
-                    Answer::HeaderMissing(name) => {
-                        decision.status = Status::PreflightHeaderDenied;
-                        decision.missing = name;
-                    }
-                }
-            }
-            (Status::Denied, _) if facts.is_same_origin() => decision.status = Status::SameOrigin,
-            _ => {}
+    /// What became of a request that gets `grant` and that enforcement does not reject. What makes no difference to the
+    /// response is left to [`Rules::explain`].
+    #[inline]
+    pub fn decide(facts: &Facts<'_>, grant: Grant) -> Decision {
+        let is_granted = grant != Grant::None;
+        let status = match facts.preflight_method() {
+            // https://fetch.spec.whatwg.org/#cors-preflight-fetch (step 7): the browser checks the origin first.
+            Some(_) if is_granted => Status::Preflight,
+            Some(_) => Status::PreflightOriginDenied,
+            None if facts.origin.is_absent() => Status::NoOrigin,
+            // https://fetch.spec.whatwg.org/#cors-check
+            None if is_granted => Status::Allowed,
+            None => Status::Denied,
+        };
+        Decision { status, grant }
+    }
+
+    /// Says more exactly what became of a request: whether what a preflight asks for is on the lists, which the browser checks
+    /// itself, and whether an origin that is not listed is the request's own.
+    pub fn explain(&self, facts: &Facts<'_>, decision: Decision) -> Status {
+        match decision.status {
+            Status::Preflight => match self.missing(facts).next() {
+                None => Status::Preflight,
+                Some(Missing::Method(_)) => Status::PreflightMethodDenied,
+                Some(Missing::Header(_)) => Status::PreflightHeaderDenied,
+            },
+            Status::Denied if facts.is_same_origin() => Status::SameOrigin,
+            status => status,
         }
-        decision
+    }
+
+    /// What a preflight asks for that is not on the lists: the method first, then each header in the order of the request.
+    pub fn missing<'s, 'a: 's>(&'s self, facts: &Facts<'a>) -> impl Iterator<Item = Missing<'a>> + 's {
+        let method = facts.preflight_method().unwrap_or(b"GET");
+        preflight::missing(&self.methods, &self.headers, self.credentials, method, facts.request_headers)
     }
 }
 
@@ -201,9 +197,12 @@ mod tests {
         }
     }
 
-    fn decide<'a>(rules: &Rules, facts: &Facts<'a>) -> Decision<'a> {
-        let decision = rules.decide(facts, || Evaluated::Denied);
-        rules.explain(decision, facts, [&b"x-own"[..]].into_iter())
+    fn decide(rules: &Rules, facts: &Facts<'_>) -> (Status, Grant) {
+        let grant = rules.grant(facts.origin, || Evaluated::Denied);
+        if rules.rejects(facts, grant) {
+            return (Status::Rejected, Grant::None);
+        }
+        (rules.explain(facts, Rules::decide(facts, grant)), grant)
     }
 
     #[test]
@@ -231,9 +230,17 @@ mod tests {
             (options, a, post, "PREFLIGHT_HEADER_DENIED", "PREFLIGHT_HEADER_DENIED"),
         ];
         for (method, origin, request_method, plain, enforced) in rows {
-            let facts = Facts { method, origin, request_method, sec_fetch_site: None, host: Some(b"host.example") };
+            let request_headers = Some(&b"x-own"[..]);
+            let facts = Facts {
+                method,
+                origin,
+                request_method,
+                request_headers,
+                host: Some(b"host.example"),
+                ..Facts::default()
+            };
             for (enforce, expected) in [(false, plain), (true, enforced)] {
-                let status = decide(&rules(&["https://a.example"], enforce), &facts).status;
+                let (status, _) = decide(&rules(&["https://a.example"], enforce), &facts);
                 assert_eq!(status.as_str(), expected, "{facts:?} {enforce}");
             }
         }
@@ -244,8 +251,9 @@ mod tests {
         let rules = rules(&["*"], true);
         for origin in [Field::Absent, Field::Many, Field::One(b"x y"), Field::One(b"null")] {
             let facts = Facts { origin, ..Facts::default() };
-            assert_eq!(decide(&rules, &facts).grant, Grant::Any);
-            assert_ne!(decide(&rules, &facts).status, Status::Rejected);
+            let (status, grant) = decide(&rules, &facts);
+            assert_eq!(grant, Grant::Any);
+            assert_ne!(status, Status::Rejected);
         }
     }
 }

@@ -1,30 +1,32 @@
 //! Which requests `cors_enforce` rejects: the rules of Go's `net/http.CrossOriginProtection`, with one difference. A GET or
 //! HEAD request with an `Origin` is not exempt here, because a WebSocket handshake is such a request.
 
-use crate::facts::{Facts, Field, MethodKind};
+use crate::facts::{Facts, Field, MethodKind, Site};
 use crate::origin;
 
 impl Facts<'_> {
-    /// Whether the request comes from a page of its own origin, or from the user: `Sec-Fetch-Site` says so, or, where a
-    /// browser sends none, the origin's host and port are those of `Host`.
+    /// Whether the request comes from a page of its own origin, or from the user: `Sec-Fetch-Site` says so or, if the browser
+    /// sends none, the host and port of the origin are those of `Host`.
     pub fn is_same_origin(&self) -> bool {
-        match self.sec_fetch_site {
-            Some(site) if !site.is_empty() => matches!(site, b"same-origin" | b"none"),
-            _ => match (self.origin, self.host) {
+        match self.site {
+            Site::Same => true,
+            Site::Other(_) => false,
+            Site::Absent | Site::Empty => match (self.origin, self.host) {
                 (Field::One(value), Some(host)) => origin::parse(value).is_some_and(|o| o.authority == host),
                 _ => false,
             },
         }
     }
 
-    /// Whether the request passes. `allowed` is asked only where everything else would reject it.
-    pub fn passes(&self, allowed: impl FnOnce() -> bool) -> bool {
-        let exempt = match self.method {
+    /// Whether enforcement lets the request pass. `is_allowed` says whether its origin is allowed.
+    pub fn passes(&self, is_allowed: bool) -> bool {
+        let is_exempt = match self.method {
             MethodKind::Options => true,
+            // Unlike in Go, not with an `Origin`: see above.
             MethodKind::Read => self.origin.is_absent(),
-            MethodKind::Other => self.origin.is_absent() && self.sec_fetch_site.is_none_or(<[u8]>::is_empty),
+            MethodKind::Other => self.origin.is_absent() && self.site.is_unstated(),
         };
-        exempt || self.is_same_origin() || allowed()
+        is_exempt || is_allowed || self.is_same_origin()
     }
 }
 
@@ -57,15 +59,13 @@ mod tests {
             (Read, "", Many, false),
         ];
         for (method, site, origin, passes) in rows {
-            let facts = Facts {
-                method,
-                origin,
-                request_method: Absent,
-                sec_fetch_site: Some(site.as_bytes()).filter(|site| !site.is_empty()),
-                host: Some(b"example.com"),
-            };
-            assert_eq!(facts.passes(|| false), passes, "{method:?} {site:?} {origin:?}");
-            assert!(facts.passes(|| true));
+            let mut facts = Facts { method, origin, host: Some(b"example.com"), ..Facts::default() };
+            facts.site.add(site.as_bytes());
+            assert_eq!(facts.passes(false), passes, "{method:?} {site:?} {origin:?}");
+            assert!(facts.passes(true));
+            if site.is_empty() {
+                assert_eq!(Facts { site: Site::Absent, ..facts }.passes(false), passes, "{method:?} {origin:?}");
+            }
         }
     }
 }

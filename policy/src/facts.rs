@@ -2,7 +2,7 @@
 
 use crate::preflight;
 
-/// The value or values of a request header field that must come once.
+/// The value or values of a request header field that must appear once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Field<'a> {
     /// No such field.
@@ -16,6 +16,7 @@ pub enum Field<'a> {
 
 impl<'a> Field<'a> {
     /// Takes note of one more field line.
+    #[inline]
     pub fn add(&mut self, value: &'a [u8]) {
         *self = match self {
             Field::Absent => Field::One(value),
@@ -23,7 +24,8 @@ impl<'a> Field<'a> {
         };
     }
 
-    /// The value, where there is just one.
+    /// The value, if the field appears exactly once.
+    #[inline]
     pub fn one(self) -> Option<&'a [u8]> {
         match self {
             Field::One(value) => Some(value),
@@ -32,8 +34,46 @@ impl<'a> Field<'a> {
     }
 
     /// Whether there is no such field.
+    #[inline]
     pub fn is_absent(self) -> bool {
         self == Field::Absent
+    }
+}
+
+/// What `Sec-Fetch-Site` says (Fetch Metadata Request Headers, section 2.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Site<'a> {
+    /// No such field.
+    #[default]
+    Absent,
+    /// One empty field, which says as little as none.
+    Empty,
+    /// Every field is `same-origin` or `none`.
+    Same,
+    /// This field is neither.
+    Other(&'a [u8]),
+}
+
+impl<'a> Site<'a> {
+    /// Takes note of one more field line. Of several, the strictest counts, and an empty one then vouches for nothing.
+    #[inline]
+    pub fn add(&mut self, value: &'a [u8]) {
+        let next = match value {
+            b"" => Site::Empty,
+            b"same-origin" | b"none" => Site::Same,
+            _ => Site::Other(value),
+        };
+        *self = match (*self, next) {
+            (Site::Absent, next) => next,
+            (Site::Other(first), _) => Site::Other(first),
+            (Site::Same, Site::Same) => Site::Same,
+            _ => Site::Other(value),
+        };
+    }
+
+    /// Whether the browser says nothing.
+    pub fn is_unstated(self) -> bool {
+        matches!(self, Site::Absent | Site::Empty)
     }
 }
 
@@ -43,13 +83,13 @@ pub enum MethodKind {
     /// GET and HEAD: exempt without an `Origin`.
     #[default]
     Read,
-    /// OPTIONS: exempt; what it may ask for, the preflight decides.
+    /// OPTIONS: exempt; the preflight decides about the request that follows.
     Options,
     /// Anything else.
     Other,
 }
 
-/// What a decision looks at.
+/// What a decision depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
     /// What the method is exempt from.
@@ -58,15 +98,19 @@ pub struct Facts<'a> {
     pub origin: Field<'a>,
     /// `Access-Control-Request-Method`
     pub request_method: Field<'a>,
-    /// `Sec-Fetch-Site`; the first, where there are more.
-    pub sec_fetch_site: Option<&'a [u8]>,
+    /// `Access-Control-Request-Headers`; several field lines are joined by commas (RFC 9110, section 5.3).
+    pub request_headers: Option<&'a [u8]>,
+    /// Whether `Access-Control-Request-Private-Network` is `true`.
+    pub private_network: bool,
+    /// `Sec-Fetch-Site`
+    pub site: Site<'a>,
     /// `Host` or `:authority`, as sent.
     pub host: Option<&'a [u8]>,
 }
 
 impl<'a> Facts<'a> {
-    /// The method that a preflight asks for; `None` where the request is no preflight, which takes `OPTIONS`, one `Origin`
-    /// and one method (Fetch, section "CORS-preflight request").
+    /// The method that a preflight asks for; `None` if the request is not a preflight. A preflight is an `OPTIONS` request
+    /// with one `Origin` and one method (<https://fetch.spec.whatwg.org/#cors-preflight-request>).
     #[inline]
     pub fn preflight_method(&self) -> Option<&'a [u8]> {
         if self.method != MethodKind::Options {
@@ -74,5 +118,30 @@ impl<'a> Facts<'a> {
         }
         self.origin.one()?;
         preflight::requested_method(self.request_method.one()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_sites_the_strictest_counts() {
+        let rows: [(&[&[u8]], Site); 9] = [
+            (&[], Site::Absent),
+            (&[b""], Site::Empty),
+            (&[b"none"], Site::Same),
+            (&[b"same-origin", b"none"], Site::Same),
+            (&[b"none", b"cross-site"], Site::Other(b"cross-site")),
+            (&[b"cross-site", b"none"], Site::Other(b"cross-site")),
+            (&[b"same-site", b"cross-site"], Site::Other(b"same-site")),
+            (&[b"none", b""], Site::Other(b"")),
+            (&[b"", b"none"], Site::Other(b"none")),
+        ];
+        for (values, expected) in rows {
+            let mut site = Site::default();
+            values.iter().for_each(|value| site.add(value));
+            assert_eq!(site, expected, "{values:?}");
+        }
     }
 }

@@ -3,15 +3,13 @@
 use crate::list::{elements, is_token};
 use crate::{Methods, RequestHeaders};
 
-/// What is missing from the lists, if anything; the method is named first where both are.
+/// Something that a preflight asks for and that is not on the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer<'a> {
-    /// Everything that is asked for is on the lists.
-    Covered,
-    /// The method is not.
-    MethodMissing(&'a [u8]),
-    /// This header, the first of them, is not.
-    HeaderMissing(&'a [u8]),
+pub enum Missing<'a> {
+    /// The method.
+    Method(&'a [u8]),
+    /// This header.
+    Header(&'a [u8]),
 }
 
 /// The method of an `Access-Control-Request-Method` field: `None` where it names none or several, which makes the
@@ -25,21 +23,17 @@ pub fn requested_method(field: &[u8]) -> Option<&[u8]> {
     methods.next().filter(|_| methods.next().is_none())
 }
 
-/// Compares what is asked for with the lists. `lines` are the `Access-Control-Request-Headers` field lines.
-pub fn check<'a>(
-    methods: &Methods,
-    headers: &RequestHeaders,
+/// What is asked for and not on the lists. `request_headers` is the value of `Access-Control-Request-Headers`.
+pub fn missing<'s, 'a: 's>(
+    methods: &'s Methods,
+    headers: &'s RequestHeaders,
     credentials: bool,
     method: &'a [u8],
-    lines: impl Iterator<Item = &'a [u8]>,
-) -> Answer<'a> {
-    if !methods.allows(method) {
-        return Answer::MethodMissing(method);
-    }
-    lines
-        .flat_map(elements)
-        .find(|name| !headers.allows(name, credentials))
-        .map_or(Answer::Covered, Answer::HeaderMissing)
+    request_headers: Option<&'a [u8]>,
+) -> impl Iterator<Item = Missing<'a>> + 's {
+    let method = (!methods.allows(method)).then_some(Missing::Method(method));
+    let names = request_headers.into_iter().flat_map(elements);
+    method.into_iter().chain(names.filter(move |name| !headers.allows(name, credentials)).map(Missing::Header))
 }
 
 #[cfg(test)]
@@ -67,20 +61,21 @@ mod tests {
         let mut headers = RequestHeaders::default();
         headers.add(b"X-One").unwrap();
         headers.add(b"x-two").unwrap();
-        let rows: [(&[&[u8]], Answer); 6] = [
-            (&[], Answer::Covered),
-            (&[b"x-two,X-ONE"], Answer::Covered),
-            (&[b" x-one ,,\tx-one,", b"x-two"], Answer::Covered),
-            (&[b"x-one", b"x-three,x-four"], Answer::HeaderMissing(b"x-three")),
-            (&[b"x-one x-two"], Answer::HeaderMissing(b"x-one x-two")),
-            (&[b", ,"], Answer::Covered),
+        let rows: [(&str, &[&str]); 6] = [
+            ("", &[]),
+            ("x-two,X-ONE", &[]),
+            (" x-one ,,\tx-one,, x-two", &[]),
+            ("x-one, x-three,x-four", &["x-three", "x-four"]),
+            ("x-one x-two", &["x-one x-two"]),
+            (", ,", &[]),
         ];
-        for (lines, answer) in rows {
-            assert_eq!(check(&methods, &headers, false, b"GET", lines.iter().copied()), answer, "{lines:?}");
+        for (value, names) in rows {
+            let expected: Vec<_> = names.iter().map(|name| Missing::Header(name.as_bytes())).collect();
+            let found = |method| missing(&methods, &headers, false, method, Some(value.as_bytes()));
+            assert_eq!(found(b"GET").collect::<Vec<_>>(), expected, "{value:?}");
+            assert_eq!(found(b"PUT").next(), Some(Missing::Method(b"PUT")));
+            assert_eq!(found(b"PUT").skip(1).collect::<Vec<_>>(), expected, "{value:?}");
         }
-        assert_eq!(
-            check(&methods, &headers, false, b"PUT", [&b"x-three"[..]].into_iter()),
-            Answer::MethodMissing(b"PUT")
-        );
+        assert_eq!(missing(&methods, &headers, false, b"GET", None).next(), None);
     }
 }

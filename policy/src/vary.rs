@@ -3,17 +3,17 @@
 
 use crate::list::elements;
 
-/// What the answer to a simple request depends on.
+/// What the response to a request other than a preflight depends on.
 pub const SIMPLE: &str = "Origin";
 /// What the answer to a preflight depends on.
 pub const PREFLIGHT: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/// Those names of `wanted`, three at most, that the `Vary` field lines of a response do not hold; none where a line holds `*`.
-pub fn missing<'a>(
-    lines: impl Iterator<Item = &'a [u8]>,
-    wanted: &'static str,
-) -> impl Iterator<Item = &'static [u8]> + Clone {
-    let mut held = [false; 3];
+/// What the answer to a preflight also depends on under `cors_allow_private_network`.
+pub const PRIVATE_NETWORK: &str = "Access-Control-Request-Private-Network";
+
+/// Those names of `wanted`, four at most, that the `Vary` field lines of a response do not contain; none if a line contains `*`.
+pub fn missing<'a>(lines: impl Iterator<Item = &'a [u8]>, wanted: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
+    let mut held = [false; 4];
     for name in lines.flat_map(elements) {
         let any = name == b"*";
         for (held, wanted) in held.iter_mut().zip(elements(wanted.as_bytes())) {

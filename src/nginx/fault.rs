@@ -1,11 +1,11 @@
-//! Faults on demand, for the tests of what happens then. A build without the feature `fault-injection` has nothing of it.
+//! Faults on demand, for the tests of what happens then. A build without the feature `fault-injection` contains none of it.
 //!
 //! The environment variable [`VARIABLE`] says which, whenever a configuration is read; workers are forked with it in
 //! memory, since nginx clears their environment.
 //!
 //! | value | |
 //! | --- | --- |
-//! | `panic=filter::with_care` | each barrier in a function whose path holds that text panics |
+//! | `panic=filter::general_case` | each barrier in a function whose path holds that text panics |
 //! | `configuration=3` | the third allocation for a configuration fails |
 //! | `request=3` | the third allocation for requests fails, in each worker |
 
@@ -14,8 +14,7 @@ use std::env;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Mutex;
 
-use ngx::ffi::{ngx_cycle, NGX_LOG_WARN};
-use ngx::ngx_log_error;
+use super::log::{Level, Log};
 
 const VARIABLE: &str = "NGX_HTTP_CORS_FAULT";
 
@@ -60,8 +59,7 @@ impl Countdown {
     pub fn ends(&self) -> bool {
         let ends = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) == Ok(1);
         if ends {
-            // SAFETY: nginx has a cycle, and that a log, before it loads modules.
-            ngx_log_error!(NGX_LOG_WARN, unsafe { (*ngx_cycle).log }, "cors: fault: an allocation fails");
+            Log::of_cycle().write(Level::WARN, "cors: fault: an allocation fails");
         }
         ends
     }

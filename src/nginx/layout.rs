@@ -1,5 +1,5 @@
-//! nginx's structures are where the C compiler has them: what `build.rs` measured, held against the bindings; and accessors of
-//! bit-fields, whose places bindgen does not get right in every nginx.
+//! Checks that the bindings agree with the C compiler on the layout of nginx's structures, as measured by `build.rs`; and
+//! accessors of bit-fields, whose places bindgen does not get right in every nginx.
 
 use std::marker::PhantomData;
 use std::mem::{offset_of, size_of};
@@ -25,8 +25,15 @@ impl<T> Flag<T> {
     /// Sets it.
     #[inline]
     pub fn set(&self, structure: &mut T) {
-        // SAFETY: as above; a bit-field may have any value.
+        // SAFETY: the byte is one of the structure's, and a bit-field may have any value.
         unsafe { *ptr::from_mut(structure).cast::<u8>().add(self.at) |= self.mask };
+    }
+
+    /// Clears it.
+    #[inline]
+    pub fn clear(&self, structure: &mut T) {
+        // SAFETY: the byte is one of the structure's, and a bit-field may have any value.
+        unsafe { *ptr::from_mut(structure).cast::<u8>().add(self.at) &= !self.mask };
     }
 }
 

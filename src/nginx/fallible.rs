@@ -1,9 +1,9 @@
-//! Those of nginx's functions that fail where there is no memory left, as this module calls them: a build for tests can
-//! have any call fail.
+//! The functions of nginx that fail when memory runs out, as this module calls them: a build for tests can make any call
+//! fail.
 
 #[cfg(feature = "fault-injection")]
 use {
-    crate::fault::{CONFIGURATION, REQUEST},
+    super::fault::{CONFIGURATION, REQUEST},
     ngx::ffi::*,
     std::ffi::{c_char, c_void},
     std::ptr::null_mut,
@@ -51,4 +51,5 @@ fallible! {
     REQUEST ngx_http_discard_request_body(r: *mut ngx_http_request_t)
         -> ngx_int_t, NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
     REQUEST ngx_http_send_header(r: *mut ngx_http_request_t) -> ngx_int_t, NGX_ERROR as ngx_int_t;
+    REQUEST ngx_http_send_special(r: *mut ngx_http_request_t, flags: ngx_uint_t) -> ngx_int_t, NGX_ERROR as ngx_int_t;
 }

@@ -1,0 +1,17 @@
+//! Configuration: how a level (`http`, `server`, `location`) becomes a policy.
+//!
+//! [`directives`] reads what a level says, into its [`settings`]. When all have been read, [`level`] fills in what a level
+//! inherits and makes its [`policy`], with the fields of responses [`prepared`]. [`messages`] reports mistakes.
+
+mod argument;
+mod complaints;
+pub mod directives;
+pub mod level;
+mod messages;
+pub mod policy;
+pub mod prepared;
+mod settings;
+
+pub use level::{LocationConf, MainConf};
+pub use policy::{Mode, Policy};
+pub use prepared::Prepared;

@@ -1,0 +1,208 @@
+//! What a level inherits, and the policy that it gets.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cors_policy::{expression, Problem, Reason};
+
+use super::complaints::Complaints;
+use super::directives::{needs, Needs};
+use super::messages::{Messages, Place};
+use super::policy::Policy;
+use super::settings::{LevelDirectives, OriginRules, Settings};
+use crate::nginx::chain::Next;
+use crate::nginx::configuration::Configuration;
+use crate::nginx::log::Log;
+use crate::nginx::slot::Slot;
+
+/// The module's configuration of the whole `http` block.
+pub struct MainConf {
+    /// What has been reported so far.
+    pub messages: Messages,
+    /// The handler of the REWRITE phase that this module's calls. Stored per configuration: each has its own handlers, and the
+    /// old configuration stays in use if a new one is rejected.
+    pub next_handler: Next,
+    /// Complaints at run time.
+    pub complaints: Complaints,
+    /// Values that contain a variable whose name may be one of this module's.
+    variables: Vec<VariableUse>,
+    /// Levels that set something, until it is known which of it has an effect.
+    levels: Vec<Rc<Level>>,
+}
+
+struct VariableUse {
+    variable: Vec<u8>,
+    directive: &'static str,
+    value: Vec<u8>,
+    place: Place,
+}
+
+impl Default for MainConf {
+    fn default() -> Self {
+        MainConf {
+            messages: Messages::default(),
+            next_handler: Next::DECLINES,
+            complaints: Complaints::default(),
+            variables: Vec::new(),
+            levels: Vec::new(),
+        }
+    }
+}
+
+impl Drop for MainConf {
+    fn drop(&mut self) {
+        // nginx may unload the library after this.
+        expression::forget();
+    }
+}
+
+impl MainConf {
+    /// Takes note of a variable in a value.
+    pub fn note_variable(&mut self, variable: &[u8], directive: &'static str, value: &[u8], place: &Place) {
+        if variable.starts_with(b"cors_") {
+            let (variable, value, place) = (variable.to_owned(), value.to_owned(), place.clone());
+            self.variables.push(VariableUse { variable, directive, value, place });
+        }
+    }
+
+    /// Completes the configuration when all directives have been read: each level gets its policy. `own_variables` are the
+    /// variables that this module, and not the configuration, defines. `Err` if there was a mistake anywhere.
+    pub fn complete(
+        &mut self,
+        cf: &Configuration<'_>,
+        own_variables: &[&str],
+        slot: Slot<LocationConf>,
+    ) -> Result<(), ()> {
+        let log = cf.log();
+        for used in std::mem::take(&mut self.variables) {
+            if own_variables.iter().any(|own| own.as_bytes() == used.variable) {
+                let problem = Problem::new(&used.value, Reason::OwnVariable);
+                self.messages.report(log, Some(used.directive), &problem, &used.place);
+            }
+        }
+        cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf| {
+            conf.slot = slot;
+            conf.complete(above, self, log);
+        });
+        self.warn_of_what_has_no_effect(log);
+        match self.messages.failed() {
+            true => Err(()),
+            false => Ok(()),
+        }
+    }
+
+    /// Warns of directives that no request ever makes a difference to.
+    fn warn_of_what_has_no_effect(&mut self, log: Log) {
+        for level in std::mem::take(&mut self.levels) {
+            for (directive, place) in &level.places {
+                let has_effect = match needs(directive) {
+                    Needs::Nothing => true,
+                    Needs::OriginRule => level.allows.get(),
+                    Needs::Policy => level.allows.get() || level.enforces.get(),
+                };
+                if !has_effect {
+                    self.messages.report(log, None, &Problem::new(directive.as_bytes(), Reason::NoEffect), place);
+                }
+            }
+        }
+    }
+}
+
+/// The module's configuration of one level.
+pub struct LocationConf {
+    /// Where what is kept of a request is.
+    pub slot: Slot<LocationConf>,
+    /// Whether the policy, or that there is none, is set in a location and not inherited from the server: such a policy
+    /// replaces that of a redirected request.
+    pub is_own: bool,
+    policy: Option<Rc<Policy>>,
+    /// How many levels are above.
+    depth: u32,
+    /// What the level sets, until it is complete.
+    directives: Option<Box<LevelDirectives>>,
+    level: Option<Rc<Level>>,
+}
+
+impl Default for LocationConf {
+    fn default() -> Self {
+        LocationConf { slot: Slot::NOWHERE, is_own: false, policy: None, depth: 0, directives: None, level: None }
+    }
+}
+
+impl LocationConf {
+    /// The policy that is set here or inherited, or `cors off`; `None` if there is neither.
+    #[inline(always)]
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_deref()
+    }
+
+    /// What the level sets.
+    pub fn directives(&mut self) -> &mut LevelDirectives {
+        self.directives.get_or_insert_default()
+    }
+
+    /// Takes over what the level does not set itself, and makes its policy. The level above is complete.
+    fn complete(&mut self, above: Option<&LocationConf>, main: &mut MainConf, log: Log) {
+        let parent = above.and_then(|above| above.level.as_ref());
+        self.depth = above.map_or(0, |above| above.depth + 1);
+        // `http` is level 0 and `server` level 1.
+        self.is_own = above.is_some_and(|above| above.is_own) || (self.depth > 1 && self.directives.is_some());
+        let level = match (self.directives.take(), parent) {
+            (None, Some(parent)) => parent.clone(),
+            (directives, parent) => {
+                let level = Rc::new(Level::new(*directives.unwrap_or_default(), parent, main, log));
+                main.levels.push(level.clone());
+                level
+            }
+        };
+        self.policy = level.policy.clone();
+        self.level = Some(level);
+    }
+}
+
+/// A level whose settings are complete.
+struct Level {
+    settings: Settings,
+    policy: Option<Rc<Policy>>,
+    parent: Option<Rc<Level>>,
+    places: Vec<(&'static str, Place)>,
+    /// Whether it has origin rules, or a level below it has.
+    allows: Cell<bool>,
+    /// Whether it enforces, or a level below it does.
+    enforces: Cell<bool>,
+}
+
+impl Level {
+    fn new(directives: LevelDirectives, parent: Option<&Rc<Level>>, main: &mut MainConf, log: Log) -> Level {
+        let mut settings = directives.settings;
+        if directives.has_origins {
+            match directives.origins.build() {
+                Ok((origins, concerns)) => {
+                    let (origins, variables) = (Arc::new(origins), directives.variables.into());
+                    settings.rules = Some(Rc::new(OriginRules { origins, variables, concerns }));
+                }
+                Err((place, problem)) => {
+                    main.messages.report(log, Some("cors_allow_origin_regex"), &problem, &place);
+                }
+            }
+        }
+        let sets_together = settings.rules.is_some() || settings.credentials.is_some() || settings.exposed.is_some();
+        if let Some(parent) = parent {
+            settings.inherit(&parent.settings);
+        }
+        if sets_together {
+            settings.check_together(&mut main.messages, log);
+        }
+        let policy = Policy::new(&settings).map(Rc::new);
+        let (allows, enforces) = (Cell::new(settings.rules.is_some()), Cell::new(settings.enforce()));
+        let level = Level { settings, policy, parent: parent.cloned(), places: directives.places, allows, enforces };
+        let mut above = &level.parent;
+        while let Some(parent) = above {
+            parent.allows.set(parent.allows.get() || level.allows.get());
+            parent.enforces.set(parent.enforces.get() || level.enforces.get());
+            above = &parent.parent;
+        }
+        level
+    }
+}

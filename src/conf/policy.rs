@@ -1,0 +1,146 @@
+//! A policy: what the decision engine needs, and what is written into responses.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cors_policy::{vary, Methods, Rules, Status};
+
+use super::prepared::Prepared;
+use super::settings::{MaxAge, Settings};
+use crate::nginx::complex_value::{ComplexValue, Predicates};
+use crate::nginx::log::Level;
+
+/// The policy of a location. See the directive of the same name for each setting.
+pub struct Policy {
+    /// What decides.
+    pub rules: Rules,
+    /// Values of `cors_allow_origin` with variables.
+    pub variables: Rc<[ComplexValue]>,
+    /// What a response to an allowed origin gets.
+    pub allowed: Prepared,
+    /// What a response to another origin gets, and one to a request without an origin: `Vary` alone.
+    pub denied: Prepared,
+    /// What the answer to a preflight gets, apart from what has to be echoed.
+    pub preflight: Prepared,
+    /// What the answer to a preflight from an origin that is not allowed gets.
+    pub preflight_denied: Prepared,
+    /// Whether the requested method is echoed.
+    pub echoes_method: bool,
+    /// Whether the requested headers are echoed.
+    pub echoes_headers: bool,
+    /// `cors_allow_private_network`
+    pub private_network: bool,
+    /// `cors_preflight`
+    pub answers_preflights: bool,
+    /// `cors_reject_status`
+    pub reject_status: u16,
+    /// `cors_preflight_status`
+    pub preflight_status: u16,
+    /// `cors_override`
+    pub overrides: bool,
+    /// `cors_dry_run`
+    pub dry_run: bool,
+    /// `cors_log_level`
+    pub log_level: Level,
+    /// `cors_bypass`
+    pub bypass: Option<Predicates>,
+    /// Whether there is anything to do. Under `cors off` there is not, but that ends the policy of a redirected request.
+    pub is_active: bool,
+    /// How a request other than `OPTIONS` is decided, and its response written.
+    pub mode: Mode,
+}
+
+/// How a request other than `OPTIONS` is decided, and its response written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mode {
+    /// By `Origin` and the configured list alone, whatever the response: no variables, bypass, enforcement, dry run, nor
+    /// `cors_override off`.
+    List,
+    /// Like `List`, but the list is `*`, and `Origin` does not matter.
+    Any,
+    /// By more than that.
+    General,
+}
+
+impl Policy {
+    /// The policy that the settings of a level make; `None` if there is none, not even `cors off`.
+    pub fn new(settings: &Settings) -> Option<Policy> {
+        let is_active = settings.cors();
+        let enforce = settings.enforce();
+        if is_active && settings.rules.is_none() && !enforce {
+            return None;
+        }
+        let (origins, variables) = match &settings.rules {
+            Some(rules) => (rules.origins.clone(), rules.variables.clone()),
+            None => (Arc::default(), [].into()),
+        };
+        let credentials = settings.credentials();
+        let methods = settings.methods.clone().unwrap_or_else(|| Arc::new(Methods::safelisted()));
+        let headers = settings.headers.clone().unwrap_or_default();
+        // With credentials, browsers take `*` literally (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7.5).
+        let echoes_method = credentials && methods.is_any();
+        let echoes_headers = credentials && headers.is_any();
+        let private_network = settings.private_network();
+        let is_any = origins.is_any();
+
+        let allow_origin = ("Access-Control-Allow-Origin", Some("*".to_owned()));
+        let allow_credentials = ("Access-Control-Allow-Credentials", credentials.then(|| "true".to_owned()));
+        let allow_methods = ("Access-Control-Allow-Methods", (!echoes_method).then(|| methods.value()));
+        let names = (!echoes_headers && !headers.is_empty()).then(|| headers.value());
+        let allow_headers = ("Access-Control-Allow-Headers", names);
+        let expose = ("Access-Control-Expose-Headers", settings.exposed.as_ref().map(|list| list.value()));
+        let max_age = ("Access-Control-Max-Age", settings.max_age.map(|MaxAge(seconds)| seconds.to_string()));
+        let allowed = [allow_origin.clone(), allow_credentials.clone(), expose.clone()];
+        let preflight = [allow_origin, allow_credentials, allow_methods, allow_headers, expose, max_age];
+
+        // Under `*`, a response does not depend on `Origin` (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches).
+        let vary = if is_any { "" } else { vary::SIMPLE };
+        let preflight_vary = match (is_any, private_network) {
+            (true, false) => String::new(),
+            (true, true) => vary::PRIVATE_NETWORK.to_owned(),
+            (false, false) => vary::PREFLIGHT.to_owned(),
+            (false, true) => format!("{}, {}", vary::PREFLIGHT, vary::PRIVATE_NETWORK),
+        };
+        let overrides = settings.overrides();
+        let dry_run = settings.dry_run();
+        let is_simple =
+            is_active && variables.is_empty() && settings.bypass.is_none() && !enforce && !dry_run && overrides;
+        let mode = match (is_simple, is_any) {
+            (true, false) => Mode::List,
+            (true, true) => Mode::Any,
+            (false, _) => Mode::General,
+        };
+        Some(Policy {
+            rules: Rules { origins, methods, headers, credentials, enforce },
+            variables,
+            allowed: Prepared::new(vary, &allowed),
+            denied: Prepared::new(vary, &[]),
+            preflight: Prepared::new(&preflight_vary, &preflight),
+            preflight_denied: Prepared::new(&preflight_vary, &[]),
+            echoes_method,
+            echoes_headers,
+            private_network,
+            answers_preflights: settings.preflight(),
+            preflight_status: settings.preflight_status().0,
+            reject_status: settings.reject_status().0,
+            overrides,
+            dry_run,
+            log_level: settings.log_level(),
+            bypass: settings.bypass,
+            is_active,
+            mode,
+        })
+    }
+
+    /// The status that a preflight is answered with at once; `None` if the request goes on.
+    pub fn preflight_answer(&self, status: Status) -> Option<u16> {
+        match status {
+            status if !status.is_preflight() || !self.answers_preflights => None,
+            // Browsers would refuse the answer to an origin that is not allowed whatever its status
+            // (https://fetch.spec.whatwg.org/#cors-check); this one is not taken for a success elsewhere.
+            Status::PreflightOriginDenied => Some(self.reject_status),
+            // A method or a header that is not listed makes no difference: the browser compares the lists itself.
+            _ => Some(self.preflight_status),
+        }
+    }
+}

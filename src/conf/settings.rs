@@ -1,0 +1,145 @@
+//! What a level sets, and what it inherits.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cors_policy::origins::Concern;
+use cors_policy::{ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
+
+use super::messages::{Messages, Place};
+use crate::nginx::complex_value::{ComplexValue, Predicates};
+use crate::nginx::log::{Level, Log};
+
+/// What the directives of one level say.
+#[derive(Default)]
+pub struct LevelDirectives {
+    /// Each directive that appears, with the first place where it does.
+    pub places: Vec<(&'static str, Place)>,
+    /// Whether there is an origin rule.
+    pub has_origins: bool,
+    /// Exact origins, patterns and expressions.
+    pub origins: OriginsBuilder<Place>,
+    /// Values of `cors_allow_origin` with variables.
+    pub variables: Vec<ComplexValue>,
+    /// Everything else.
+    pub settings: Settings,
+}
+
+impl LevelDirectives {
+    /// Takes note of a directive.
+    pub fn note(&mut self, directive: &'static str, place: &Place) {
+        if self.places.iter().all(|(other, _)| *other != directive) {
+            self.places.push((directive, place.clone()));
+        }
+    }
+}
+
+/// Origin rules: `cors_allow_origin` and `cors_allow_origin_regex`, which are inherited as one.
+pub struct OriginRules {
+    /// Exact origins, patterns and expressions.
+    pub origins: Arc<Origins>,
+    /// Values with variables.
+    pub variables: Rc<[ComplexValue]>,
+    /// Values to look at again when it is known whether credentials are allowed.
+    pub concerns: Vec<Concern<Place>>,
+}
+
+macro_rules! settings {
+    (
+        scalars { $( $(#[doc = $scalar_doc:literal])+ $scalar:ident: $kind:ty = $default:expr, )+ }
+        others { $( $(#[doc = $doc:literal])+ $name:ident: $type:ty, )+ }
+    ) => {
+        /// One field for each thing that is inherited separately; `None` if it is not set.
+        #[derive(Default)]
+        pub struct Settings {
+            $( $(#[doc = $scalar_doc])+ pub $scalar: Option<$kind>, )+
+            $( $(#[doc = $doc])+ pub $name: Option<$type>, )+
+        }
+
+        impl Settings {
+            /// Takes over what is not set.
+            pub fn inherit(&mut self, parent: &Settings) {
+                $( if self.$scalar.is_none() { self.$scalar = parent.$scalar; } )+
+                $( if self.$name.is_none() { self.$name = parent.$name.clone(); } )+
+            }
+
+            $(
+                /// The value that is set or, if none is, the default.
+                pub fn $scalar(&self) -> $kind {
+                    self.$scalar.unwrap_or($default)
+                }
+            )+
+        }
+    };
+}
+
+settings! {
+    scalars {
+        /// `cors`
+        cors: bool = true,
+        /// `cors_allow_credentials`
+        credentials: bool = false,
+        /// `cors_allow_private_network`
+        private_network: bool = false,
+        /// `cors_preflight`
+        preflight: bool = true,
+        /// `cors_preflight_status`
+        preflight_status: PreflightStatus = PreflightStatus(204),
+        /// `cors_override`
+        overrides: bool = true,
+        /// `cors_enforce`
+        enforce: bool = false,
+        /// `cors_reject_status`
+        reject_status: RejectStatus = RejectStatus(403),
+        /// `cors_dry_run`
+        dry_run: bool = false,
+        /// `cors_log_level`
+        log_level: Level = Level::INFO,
+    }
+    others {
+        /// The origin rules.
+        rules: Rc<OriginRules>,
+        /// `cors_allow_methods`
+        methods: Arc<Methods>,
+        /// `cors_allow_headers`
+        headers: Arc<RequestHeaders>,
+        /// `cors_expose_headers`
+        exposed: Arc<ExposedHeaders>,
+        /// Where `cors_expose_headers` appears.
+        exposed_place: Place,
+        /// `cors_max_age`
+        max_age: MaxAge,
+        /// `cors_bypass`
+        bypass: Predicates,
+    }
+}
+
+/// `cors_preflight_status`: 200 or 204.
+#[derive(Clone, Copy)]
+pub struct PreflightStatus(pub u16);
+
+/// `cors_reject_status`: 400 to 599, without the codes to which nginx gives a special meaning.
+#[derive(Clone, Copy)]
+pub struct RejectStatus(pub u16);
+
+/// `cors_max_age`, in seconds.
+#[derive(Clone, Copy)]
+pub struct MaxAge(pub u64);
+
+impl Settings {
+    /// Reports what is only right or wrong together; for the level that sets one of the parts.
+    pub fn check_together(&self, messages: &mut Messages, log: Log) {
+        let credentials = self.credentials();
+        for concern in self.rules.iter().flat_map(|rules| &rules.concerns) {
+            if let Some(problem) = concern.problem(credentials) {
+                messages.report(log, Some(concern.directive()), &problem, &concern.place);
+            }
+        }
+        if let (true, Some(exposed), Some(place)) = (credentials, &self.exposed, &self.exposed_place) {
+            if exposed.is_any() {
+                let problem = Problem::new(b"*", Reason::ExposeAnyWithCredentials);
+                messages.report(log, Some("cors_expose_headers"), &problem, place);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Responses of the module's own, finished as nginx finishes those of `return`.
+
+use ngx::ffi::{ngx_chain_t, ngx_http_clean_header, ngx_int_t, ngx_uint_t, NGX_HTTP_LAST, NGX_HTTP_OK, NGX_OK};
+
+use super::fallible::{ngx_http_discard_request_body, ngx_http_send_header, ngx_http_send_special};
+use super::layout::{DISABLE_NOT_MODIFIED, EXPECT_TESTED, HEADER_ONLY, INTERNAL, KEEPALIVE, LAST_BUF};
+use super::request::{Code, Request};
+
+impl Request<'_> {
+    /// The status of the response.
+    #[inline]
+    pub fn response_status(&self) -> ngx_uint_t {
+        self.fields().headers_out.status
+    }
+
+    /// Sends a response without a body; what it returns is what a phase handler returns.
+    #[inline(always)]
+    pub fn answer(&mut self, status: u16) -> Code {
+        // After a redirect, there may be fields of the response that this one takes the place of, and its status.
+        if INTERNAL.is_set(self.fields()) || self.fields().err_status != 0 {
+            self.clean();
+        }
+        self.set_empty(status);
+        // SAFETY: the header has not been sent: no content handler has run.
+        let sent = unsafe { ngx_http_send_header(self.as_ptr()) };
+        if sent == Code::ERROR.0 || sent > Code::OK.0 || self.is_header_only() {
+            return Code(sent);
+        }
+        self.send_last()
+    }
+
+    /// Makes a response that somebody has begun one without a body; none of its fields are left.
+    pub fn replace_response(&mut self, status: u16) {
+        self.clean();
+        self.set_empty(status);
+    }
+
+    /// Whether nothing follows the header: the response is to a HEAD, or its status allows no body.
+    #[inline]
+    pub fn is_header_only(&self) -> bool {
+        HEADER_ONLY.is_set(self.fields())
+    }
+
+    /// Ends the body: filters may have turned the length into chunks, or hold the header until the body is complete.
+    pub fn send_last(&mut self) -> Code {
+        // SAFETY: the header has been sent, and the end of the body has not.
+        Code(unsafe { ngx_http_send_special(self.as_ptr(), NGX_HTTP_LAST as ngx_uint_t) })
+    }
+
+    #[cold]
+    fn clean(&mut self) {
+        // SAFETY: nginx does it to every response that a filter replaces.
+        unsafe { ngx_http_clean_header(self.as_ptr()) };
+        // It would become the status of the response, and that of the access log.
+        self.fields_mut().err_status = 0;
+    }
+
+    #[inline(always)]
+    fn set_empty(&mut self, status: u16) {
+        // Like `ngx_http_special_response_handler`: nobody is asked to send a body that is not wanted.
+        EXPECT_TESTED.set(self.fields_mut());
+        if self.has_body() {
+            // SAFETY: nginx allows it for every request that gets an answer.
+            if unsafe { ngx_http_discard_request_body(self.as_ptr()) } != NGX_OK as ngx_int_t {
+                KEEPALIVE.clear(self.fields_mut());
+            }
+        }
+        let r = self.fields_mut();
+        r.headers_out.status = ngx_uint_t::from(status);
+        r.headers_out.content_length_n = 0;
+        if u32::from(status) == NGX_HTTP_OK {
+            DISABLE_NOT_MODIFIED.set(r);
+        }
+    }
+}
+
+/// A part of a response's body, as it goes through the filters.
+pub struct Body(*mut ngx_chain_t);
+
+impl Body {
+    /// # Safety
+    /// `chain` is what nginx has called a body filter with, and the value is not used after the call.
+    pub unsafe fn from_ptr(chain: *mut ngx_chain_t) -> Body {
+        Body(chain)
+    }
+
+    /// Takes the part as sent without sending it; returns whether it is the last.
+    pub fn discard(self) -> bool {
+        let mut is_last = false;
+        let mut link = self.0;
+        // SAFETY: the links of a chain are valid and end in null, and each has a buffer, which a filter may consume.
+        while let Some(chain) = unsafe { link.as_ref() } {
+            // SAFETY: each link of a chain has a buffer.
+            let buffer = unsafe { &mut *chain.buf };
+            is_last |= LAST_BUF.is_set(buffer);
+            buffer.pos = buffer.last;
+            buffer.file_pos = buffer.file_last;
+            link = chain.next;
+        }
+        is_last
+    }
+}

@@ -1,0 +1,148 @@
+//! Chains of nginx's: the filters that a response goes through, and the handlers of a phase
+//! (<https://nginx.org/en/docs/dev/development_guide.html#http_phases>). Who is in a chain calls the next one.
+
+use std::cell::UnsafeCell;
+use std::ptr;
+
+use ngx::ffi::{
+    ngx_chain_t, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_REWRITE_PHASE, ngx_http_request_t,
+    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_int_t,
+};
+use ngx::http::HttpModuleMainConf as _;
+use ngx::http::NgxHttpCoreModule;
+
+use super::configuration::Configuration;
+use super::fallible::ngx_array_push;
+use super::request::{Code, Request};
+
+/// A filter of headers, or a handler of a phase.
+pub type Function = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
+/// A filter of bodies.
+pub type BodyFunction = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
+
+/// The next function that takes a request.
+#[derive(Clone, Copy)]
+pub struct Next(Function);
+
+impl Next {
+    /// A handler that leaves the request to others.
+    pub const DECLINES: Next = Next(declines);
+
+    /// Calls it.
+    #[inline(always)]
+    pub fn call(self, mut r: Request<'_>) -> ngx_int_t {
+        // SAFETY: a function of nginx's, called with the request that nginx has called us with, which is given up.
+        unsafe { (self.0)(r.as_ptr()) }
+    }
+}
+
+extern "C" fn declines(_: *mut ngx_http_request_t) -> ngx_int_t {
+    Code::DECLINED.0
+}
+
+extern "C" fn broken_chain(_: *mut ngx_http_request_t) -> ngx_int_t {
+    Code::ERROR.0
+}
+
+extern "C" fn broken_body_chain(_: *mut ngx_http_request_t, _: *mut ngx_chain_t) -> ngx_int_t {
+    Code::ERROR.0
+}
+
+/// A place in one of the chains of filters. nginx makes its chains anew with every configuration, from the same functions.
+pub struct Link<F>(UnsafeCell<F>);
+
+// SAFETY: it is set when a configuration is read, and nginx does that, as everything, in one thread.
+unsafe impl<F> Sync for Link<F> {}
+
+impl Link<Function> {
+    /// A place in a chain of header filters.
+    pub const fn of_headers() -> Self {
+        Link(UnsafeCell::new(broken_chain))
+    }
+
+    /// Calls the filter behind this place.
+    #[inline(always)]
+    pub fn next(&self, mut r: Request<'_>) -> ngx_int_t {
+        // SAFETY: a filter of nginx's, called with the request that nginx has called us with, which is given up.
+        unsafe { (*self.0.get())(r.as_ptr()) }
+    }
+
+    /// Calls the filter behind this place and keeps the request.
+    pub fn next_and_return(&self, r: &mut Request<'_>) -> Code {
+        // SAFETY: a filter of nginx's, called with the request that nginx has called us with; it does not free it.
+        Code(unsafe { (*self.0.get())(r.as_ptr()) })
+    }
+
+    /// Puts `filter` in front of the header filters that are there.
+    pub fn install(&self, filter: Function) {
+        // SAFETY: nginx runs one thread, and reads no configuration while it serves a request.
+        unsafe { self.put(&mut *ptr::addr_of_mut!(ngx_http_top_header_filter), filter, broken_chain) }
+    }
+
+    /// Puts `filter` in front of the filters of 103 responses that are there.
+    #[cfg(nginx_early_hints)]
+    pub fn install_for_early_hints(&self, filter: Function) {
+        use ngx::ffi::ngx_http_top_early_hints_filter;
+        // SAFETY: nginx runs one thread, and reads no configuration while it serves a request.
+        unsafe { self.put(&mut *ptr::addr_of_mut!(ngx_http_top_early_hints_filter), filter, broken_chain) }
+    }
+}
+
+impl Link<BodyFunction> {
+    /// A place in the chain of body filters.
+    pub const fn of_bodies() -> Self {
+        Link(UnsafeCell::new(broken_body_chain))
+    }
+
+    /// Calls the filter behind this place.
+    #[inline(always)]
+    pub fn next(&self, mut r: Request<'_>, body: *mut ngx_chain_t) -> ngx_int_t {
+        // SAFETY: a filter of nginx's, called with what nginx has called us with, and the request is given up.
+        unsafe { (*self.0.get())(r.as_ptr(), body) }
+    }
+
+    /// Puts `filter` in front of the body filters that are there.
+    pub fn install(&self, filter: BodyFunction) {
+        // SAFETY: nginx runs one thread, and reads no configuration while it serves a request.
+        unsafe { self.put(&mut *ptr::addr_of_mut!(ngx_http_top_body_filter), filter, broken_body_chain) }
+    }
+}
+
+impl<F: Copy> Link<F> {
+    /// # Safety
+    /// No request is being served.
+    unsafe fn put(&self, top: &mut Option<F>, filter: F, broken: F) {
+        // SAFETY: the caller's promise.
+        unsafe { *self.0.get() = top.replace(filter).unwrap_or(broken) };
+    }
+}
+
+/// Whether a filter is the first of all that see a response's header.
+pub fn is_first(filter: Function) -> bool {
+    // SAFETY: nginx runs one thread.
+    unsafe { ngx_http_top_header_filter }.is_some_and(|first| ptr::fn_addr_eq(first, filter))
+}
+
+/// Puts `handler` in front of those of the REWRITE phase, and returns the one that it has to call.
+///
+/// nginx calls the handlers of a phase in reverse order of registration (`ngx_http_init_phase_handlers`). If only one is there,
+/// that of `ngx_http_rewrite_module`, `handler` takes its place and calls it, which spares every request a round of the phase
+/// engine. Others, such as that of Lua, move themselves behind the rest when the first request comes, so their places are
+/// left to them.
+pub fn install_phase_handler(cf: &mut Configuration<'_>, handler: Function) -> Next {
+    let Some(core) = NgxHttpCoreModule::main_conf_mut(cf.fields()) else { return Next::DECLINES };
+    let handlers = &mut core.phases[ngx_http_phases_NGX_HTTP_REWRITE_PHASE as usize].handlers;
+    if handlers.nelts != 1 {
+        // SAFETY: nginx has made the array, of handlers.
+        let pushed = unsafe { ngx_array_push(handlers).cast::<ngx_http_handler_pt>() };
+        if !pushed.is_null() {
+            // SAFETY: a pushed element is memory of the right size.
+            unsafe { pushed.write(Some(handler)) };
+            return Next::DECLINES;
+        }
+    }
+    // Nothing may fail here, so if memory has run out, `handler` takes a place after all.
+    // SAFETY: nginx has made the array, of handlers.
+    let last = unsafe { handlers.as_slice_mut::<ngx_http_handler_pt>() }.last_mut();
+    last.and_then(|last| last.replace(handler)).map_or(Next::DECLINES, Next)
+}

@@ -1,0 +1,131 @@
+//! A configuration as nginx reads it (<https://nginx.org/en/docs/dev/development_guide.html#http_conf>).
+
+use std::ffi::c_void;
+use std::ptr;
+
+use ngx::ffi::{
+    ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_core_srv_conf_t,
+    ngx_http_location_queue_t, ngx_queue_t, ngx_str_t, NGX_ALIGNMENT,
+};
+use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
+
+use super::barrier::guard;
+use super::fallible::ngx_pool_cleanup_add;
+use super::log::Log;
+
+/// The configuration that nginx is reading.
+pub struct Configuration<'c>(&'c mut ngx_conf_t);
+
+impl<'c> Configuration<'c> {
+    /// # Safety
+    /// `cf` is what nginx has called an entry point with, and the value is not used after the call.
+    pub unsafe fn from_ptr(cf: *mut ngx_conf_t) -> Configuration<'c> {
+        // SAFETY: the caller's promise.
+        Configuration(unsafe { &mut *cf })
+    }
+
+    pub(super) fn as_ptr(&mut self) -> *mut ngx_conf_t {
+        self.0
+    }
+
+    pub(super) fn fields(&self) -> &ngx_conf_t {
+        self.0
+    }
+
+    /// Where messages about the configuration go.
+    pub fn log(&self) -> Log {
+        // SAFETY: a configuration has a log for as long as it is read.
+        unsafe { Log::from_ptr(self.0.log) }
+    }
+
+    /// The file and the line that nginx is reading; the file is `None` for the command line's `-g`.
+    pub fn place(&self) -> (Option<&[u8]>, usize) {
+        // SAFETY: nginx keeps null there, or the file that it is reading.
+        match unsafe { self.0.conf_file.as_ref() } {
+            Some(file) => (Some(file.file.name.as_bytes()), file.line),
+            None => (None, 0),
+        }
+    }
+
+    /// The arguments of the directive that is being read. They live until it has been read.
+    pub fn arguments(&self) -> &'c [ngx_str_t] {
+        // SAFETY: nginx has put the directive's name and its arguments there.
+        let all: &[ngx_str_t] = unsafe { (*self.0.args).as_slice() };
+        all.get(1..).unwrap_or_default()
+    }
+
+    /// The module's configuration of the whole `http` block. The caller must not ask for it again while it has it.
+    pub fn main_mut<M: HttpModuleMainConf<MainConf = M> + 'static>(&self) -> Option<&'c mut M> {
+        M::main_conf_mut(self.0)
+    }
+
+    /// Calls `visit` for each level (`http`, `server`, `location`) with the module's configuration of the level above and its
+    /// own, from the top down. It is meant for `init_main_conf`, when all directives have been read.
+    pub fn each_level<L: HttpModuleLocationConf<LocationConf = L> + 'static>(
+        &self,
+        mut visit: impl FnMut(Option<&L>, &mut L),
+    ) {
+        let ours = <L as HttpModule>::module().ctx_index;
+        let Some(http) = L::location_conf_mut(self.0) else { return };
+        visit(None, http);
+        let Some(core) = NgxHttpCoreModule::main_conf(self.0) else { return };
+        // SAFETY: nginx has made an element for each server.
+        for &server in unsafe { core.servers.as_slice::<*mut ngx_http_core_srv_conf_t>() } {
+            // SAFETY: a server has a context, with a configuration of each module.
+            unsafe {
+                let loc_conf = (*(*server).ctx.cast::<ngx_http_conf_ctx_t>()).loc_conf;
+                each_location(loc_conf, Some(http), ours, &mut visit);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `loc_conf` has a configuration of each module for one level; that of the module with index `ours` is an `L`.
+unsafe fn each_location<L>(
+    loc_conf: *mut *mut c_void,
+    above: Option<&L>,
+    ours: usize,
+    visit: &mut impl FnMut(Option<&L>, &mut L),
+) {
+    // SAFETY: the caller's promise; nginx keeps the locations of a level in a queue until it has called `init_main_conf`, and
+    // the queue is the first field of its elements (`ngx_http_merge_locations`).
+    unsafe {
+        let own = &mut *(*loc_conf.add(ours)).cast::<L>();
+        visit(above, own);
+        let core = (*loc_conf.add((*ptr::addr_of!(ngx_http_core_module)).ctx_index)).cast::<ngx_http_core_loc_conf_t>();
+        let head: *mut ngx_queue_t = (*core).locations;
+        if head.is_null() {
+            return;
+        }
+        let mut at = (*head).next;
+        while at != head {
+            let location = at.cast::<ngx_http_location_queue_t>();
+            let exact = (*location).exact;
+            let inner = if exact.is_null() { (*location).inclusive } else { exact };
+            each_location((*inner).loc_conf, Some(own), ours, visit);
+            at = (*at).next;
+        }
+    }
+}
+
+/// Keeps `value` for as long as the configuration lives; null if memory runs out.
+///
+/// # Safety
+/// `cf` is a configuration that nginx reads.
+pub unsafe fn allocate<T>(cf: *mut ngx_conf_t, value: T) -> *mut c_void {
+    const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+    // SAFETY: the caller's promise.
+    let Some(cleanup) = (unsafe { ngx_pool_cleanup_add((*cf).pool, size_of::<T>()).as_mut() }) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: nginx has put memory of that size there.
+    unsafe { cleanup.data.cast::<T>().write(value) };
+    cleanup.handler = Some(drop_value::<T>);
+    cleanup.data
+}
+
+unsafe extern "C" fn drop_value<T>(data: *mut c_void) {
+    // SAFETY: `allocate` has put the value there, and nginx calls this once.
+    guard(Log::of_cycle, (), || unsafe { ptr::drop_in_place(data.cast::<T>()) });
+}

@@ -1,0 +1,152 @@
+//! Memory of a request that outlives internal redirects and that scripts cannot reach.
+//!
+//! An internal redirect clears the contexts of modules (`ngx_http_internal_redirect`) but not the values of indexed variables,
+//! which nginx zeroes once, when the request begins. A slot is the values of a few such variables in a row. Their names are
+//! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and contain a space, which no
+//! configuration can write.
+
+use std::cell::{Cell, UnsafeCell};
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+
+use ngx::ffi::ngx_http_variable_value_t;
+
+use super::configuration::Configuration;
+use super::request::Request;
+use super::variable;
+
+/// A type of which all-zero memory is a value. It has no destructor that matters: nobody calls it.
+///
+/// # Safety
+/// That must be so.
+pub unsafe trait Zeroable {}
+
+// SAFETY: `None` of a reference is null.
+unsafe impl<T> Zeroable for Cell<Option<&T>> {}
+// SAFETY: zero is `false`.
+unsafe impl Zeroable for Cell<bool> {}
+// SAFETY: zero in `is_set` is `false`, and the rest is then not looked at.
+unsafe impl<T: Copy> Zeroable for Late<T> {}
+// SAFETY: zero in `is_set` is `false`, and the rest is then not looked at.
+unsafe impl<T: Copy> Zeroable for Latest<T> {}
+
+/// Declares a structure that is [`Zeroable`], because its fields are.
+#[macro_export]
+macro_rules! zeroable {
+    ($( #[doc = $doc:literal] )* pub struct $name:ident<$life:lifetime> {
+        $( $( #[doc = $field_doc:literal] )* $visible:vis $field:ident: $type:ty, )+
+    }) => {
+        $( #[doc = $doc] )*
+        pub struct $name<$life> { $( $( #[doc = $field_doc] )* $visible $field: $type, )+ }
+
+        // SAFETY: all fields are.
+        unsafe impl<$life> $crate::nginx::slot::Zeroable for $name<$life>
+        where
+            $( $type: $crate::nginx::slot::Zeroable, )+
+        {
+        }
+    };
+}
+
+/// A value that is written once.
+pub struct Late<T> {
+    is_set: Cell<bool>,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+impl<T: Copy> Late<T> {
+    /// The value, once it is written.
+    #[inline(always)]
+    pub fn get(&self) -> Option<&T> {
+        // SAFETY: once `is_set`, the value is there and is not written again.
+        self.is_set.get().then(|| unsafe { (*self.value.get()).assume_init_ref() })
+    }
+
+    /// Writes the value, or keeps the one that is there.
+    #[inline(always)]
+    pub fn set(&self, value: T) -> &T {
+        if !self.is_set.replace(true) {
+            // SAFETY: nobody has a reference to a value that is not set.
+            unsafe { (*self.value.get()).write(value) };
+        }
+        // SAFETY: the value is there, and is not written again.
+        unsafe { (*self.value.get()).assume_init_ref() }
+    }
+}
+
+/// A value that may be written again.
+pub struct Latest<T> {
+    is_set: Cell<bool>,
+    value: Cell<MaybeUninit<T>>,
+}
+
+impl<T: Copy> Latest<T> {
+    /// The value, once one is written.
+    #[inline(always)]
+    pub fn get(&self) -> Option<T> {
+        // SAFETY: once `is_set`, there is a value.
+        self.is_set.get().then(|| unsafe { self.value.get().assume_init() })
+    }
+
+    /// Writes a value.
+    #[inline(always)]
+    pub fn set(&self, value: T) {
+        self.value.set(MaybeUninit::new(value));
+        self.is_set.set(true);
+    }
+}
+
+/// A configuration of a location that says what is kept of a request. `L` has one implementation, so the memory always has
+/// the same type.
+pub trait Keeps {
+    /// What is kept, for each lifetime of a request.
+    type Of<'r>: Zeroable;
+}
+
+/// Where in a request's memory it is.
+pub struct Slot<L>(usize, PhantomData<fn() -> L>);
+
+impl<L> Clone for Slot<L> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<L> Copy for Slot<L> {}
+
+impl<L> Slot<L> {
+    /// Before [`Slot::reserve`], and so before any request.
+    pub const NOWHERE: Slot<L> = Slot(0, PhantomData);
+}
+
+const VALUE: usize = size_of::<ngx_http_variable_value_t>();
+
+impl<L: Keeps> Slot<L> {
+    /// Reserves the memory in each request of the configuration that is being read; `None` if memory runs out. `names` are
+    /// those of variables, as many as it takes.
+    pub fn reserve<const N: usize>(cf: &mut Configuration<'_>, names: [&'static str; N]) -> Option<Slot<L>> {
+        const {
+            assert!(size_of::<L::Of<'static>>() <= N * VALUE, "more names are needed");
+            assert!(align_of::<L::Of<'static>>() <= align_of::<ngx_http_variable_value_t>());
+        }
+        let mut first = None;
+        for (at, name) in names.into_iter().enumerate() {
+            let index = variable::add_hidden(cf, name)?;
+            // nginx hands out indices in a row (`ngx_http_get_variable_index`).
+            if index != *first.get_or_insert(index) + at {
+                return None;
+            }
+        }
+        Some(Slot(first? * VALUE, PhantomData))
+    }
+}
+
+impl<'r> Request<'r> {
+    /// What is kept of the request.
+    #[inline(always)]
+    pub fn kept<L: Keeps>(&self, slot: Slot<L>) -> &'r L::Of<'r> {
+        // SAFETY: a request has a value for each indexed variable, zeroed when it begins (`ngx_http_alloc_request`), and nobody
+        // else uses those that `Slot::reserve` has asked for, after comparing size and alignment.
+        unsafe { &*self.fields().variables.byte_add(slot.0).cast::<L::Of<'r>>() }
+    }
+}

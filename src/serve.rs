@@ -1,0 +1,14 @@
+//! Serving a request, in the order in which it happens.
+//!
+//! [`phase`] is where a request reaches a location: [`read`] reads what a decision depends on, [`decide`] decides, and
+//! [`keep`] keeps both, beyond internal redirects. [`filter`] writes the decision into the response, with [`write`].
+//! [`variables`] and [`denial`] report it.
+
+mod decide;
+mod denial;
+pub mod filter;
+pub mod keep;
+pub mod phase;
+mod read;
+pub mod variables;
+mod write;

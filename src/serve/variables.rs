@@ -1,0 +1,79 @@
+//! `$cors_status` and `$cors_origin`, computed when they are asked for.
+
+use cors_policy::{Decision, Facts, Status};
+use ngx::ffi::{ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t};
+
+use super::decide::preview;
+use crate::conf::{LocationConf, Policy};
+use crate::nginx::configuration::Configuration;
+use crate::nginx::variable::{self, Value};
+use crate::nginx::Request;
+
+const STATUS: &str = "cors_status";
+const ORIGIN: &str = "cors_origin";
+
+/// Defines the variables, when the configuration has been read: one that it defines itself is the configuration's, and
+/// nothing here depends on it. Returns the names of those that are this module's; `None` if memory runs out.
+pub fn define(cf: &mut Configuration<'_>) -> Option<Vec<&'static str>> {
+    let mut defined = Vec::new();
+    if !variable::is_defined(cf, STATUS) {
+        variable::add(cf, STATUS, Some(cors_status))?;
+        defined.push(STATUS);
+    }
+    if !variable::is_defined(cf, ORIGIN) {
+        variable::add(cf, ORIGIN, Some(cors_origin))?;
+        defined.push(ORIGIN);
+    }
+    Some(defined)
+}
+
+unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
+    // SAFETY: nginx calls it with a request and the value to fill.
+    let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
+    set(r, v, |policy, facts, decision| match policy.rules.explain(facts, decision) {
+        Status::Bypass if facts.origin.is_absent() => b"",
+        status if policy.dry_run => status.as_dry_run_str().as_bytes(),
+        status => status.as_str().as_bytes(),
+    })
+}
+
+unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
+    // SAFETY: nginx calls it with a request and the value to fill.
+    let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
+    set(r, v, |policy, facts, decision| {
+        let is_left_to_others = decision.status.is_preflight() && !policy.answers_preflights;
+        match policy.dry_run || is_left_to_others {
+            true => b"",
+            false => decision.grant.value(facts).unwrap_or_default(),
+        }
+    })
+}
+
+/// Sets a value to what `choose` takes from the policy and the decision; to nothing if there is no policy, or if the decision
+/// is being made.
+fn set<'r>(
+    r: Request<'r>,
+    v: Value<'_>,
+    choose: impl FnOnce(&'r Policy, &Facts<'r>, Decision) -> &'r [u8],
+) -> ngx_int_t {
+    let mut r = r.main();
+    let value = r.guard(&b""[..], |r| {
+        let location: &LocationConf = r.location();
+        let kept = r.kept(location.slot);
+        if kept.is_deciding.get() {
+            return b"";
+        }
+        if let (Some(policy), Some(facts), Some(decision)) = (kept.policy.get(), kept.facts.get(), kept.decision.get())
+        {
+            return if policy.is_active { choose(policy, facts, decision) } else { b"" };
+        }
+        match location.policy().filter(|policy| policy.is_active) {
+            Some(policy) => match preview(r, policy, kept) {
+                Ok((facts, decision)) => choose(policy, &facts, decision),
+                Err(_) => b"",
+            },
+            None => b"",
+        }
+    });
+    v.set(value).0
+}
