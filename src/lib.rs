@@ -20,7 +20,7 @@ use ::ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf};
 use conf::{LocationConf, MainConf};
 use nginx::barrier::{self, guard};
 use nginx::configuration::{allocate, Configuration};
-use nginx::request::Code;
+use nginx::request::{set_context_index, Code};
 use serve::{filter, keep, phase, variables};
 
 impl HttpModule for MainConf {
@@ -95,6 +95,7 @@ unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
         ptr::null_mut(),
         || {
             barrier::install_hook();
+            set_context_index(MainConf::module().ctx_index);
             // SAFETY: nginx calls it with the configuration that it reads.
             unsafe { allocate(cf, MainConf::default()) }
         },

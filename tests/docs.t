@@ -18,19 +18,19 @@ select STDOUT; $| = 1;
 my $root = "$FindBin::Bin/..";
 my %text = map { $_ => slurp("$root/$_") } qw!
 	README.md docs/directives.md
-	src/directives.rs src/variables.rs policy/src/policy.rs
+	src/conf/directives.rs src/serve/variables.rs policy/src/decision.rs
 !;
 my $reference = $text{'docs/directives.md'};
 
 # What there is
 
-my ($table) = $text{'src/directives.rs'} =~ /^directives! \{\n(.*?)^\}/ms;
-my %takes_more = map { $_->[1] => $_->[0] eq '1MORE' } pairs_of($table,
-	qr/NGX_CONF_(\w+) (\w+);/);
-my @directives = map { $_->[1] } pairs_of($table, qr/NGX_CONF_(\w+) (\w+);/);
-my @variables = grep { /^cors_/ } $text{'src/variables.rs'}
-	=~ /ngx_string!\("(\w+)"\)/g;
-my ($statuses) = $text{'policy/src/policy.rs'} =~ /^statuses! \{\n(.*?)^\}/ms;
+my @rows = pairs_of($text{'src/conf/directives.rs'},
+	qr/^ +row\(c"(\w+)", (\w+),/m);
+my %takes_more = map { $_->[0] => $_->[1] eq 'MORE' } @rows;
+my @directives = map { $_->[0] } @rows;
+my @variables = $text{'src/serve/variables.rs'}
+	=~ /^const \w+: &str = "(cors_\w+)";/mg;
+my ($statuses) = $text{'policy/src/decision.rs'} =~ /^statuses! \{\n(.*?)^\}/ms;
 my @statuses = $statuses =~ /=> "(\w+)"/g;
 
 # What is written of it

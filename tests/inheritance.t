@@ -37,7 +37,7 @@ http {
     cors_expose_headers        X-Http-Exposed;
     cors_max_age               1;
     cors_allow_private_network on;
-    cors_reject_status         444;
+    cors_reject_status         451;
 
     server {
         listen       127.0.0.1:8080;
@@ -228,7 +228,7 @@ is(answer('same', '/'), expected(status => 204, Methods => 'HTTP', Age => 1),
 is(answer('same', '/', 'https://h1.http.example'),
 	expected(status => 204, Methods => 'HTTP', Age => 1,
 	Origin => 'https://h1.http.example'), 'server from http: expressions');
-is(answer('same', '/', 'https://evil.example'), '444 ' . PREFLIGHT_VARY,
+is(answer('same', '/', 'https://evil.example'), '451 ' . PREFLIGHT_VARY,
 	'server from http: denied');
 is(answer('levels', '/'), expected(),
 	'setting one directive does not lose the others: server');
@@ -265,7 +265,7 @@ for (
 # The origin rules inherit as one unit
 
 for my $uri ('/origin', '/origin_regex') {
-	is(answer('levels', $uri, $_), '444 ' . PREFLIGHT_VARY,
+	is(answer('levels', $uri, $_), '451 ' . PREFLIGHT_VARY,
 		"any origin rule replaces all inherited ones: $uri $_")
 		for 'https://http.example', 'https://h1.http.example';
 }
@@ -286,9 +286,9 @@ for my $uri ('/preflight', '/bypass', '/dry_run', '/off', '/off/inner',
 }
 
 is(answer('levels', '/off/inner/on', 'https://evil.example'),
-	'444 ' . PREFLIGHT_VARY, 'cors on again');
+	'451 ' . PREFLIGHT_VARY, 'cors on again');
 
-is(cors(get('/enforce', 'https://evil.example', 'Host: levels')), '444 ' . VARY,
+is(cors(get('/enforce', 'https://evil.example', 'Host: levels')), '451 ' . VARY,
 	'cors_enforce alone');
 is(cors(get('/x', 'https://evil.example', 'Host: levels')), '404 ' . VARY,
 	'no cors_enforce on the level above');
@@ -306,7 +306,7 @@ is(cors(get('/', 'https://http.example', 'Host: override')), $own,
 is(cors(get('/override', 'https://http.example', 'Host: override')),
 	"200 $credentials", 'cors_override on again');
 is(cors(get('/override', 'https://evil.example', 'Host: override')),
-	'444 ' . VARY, 'cors_enforce of the server');
+	'451 ' . VARY, 'cors_enforce of the server');
 is(cors(get('/', 'https://evil.example', 'Host: override')), $own,
 	'cors_enforce off again');
 

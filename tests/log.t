@@ -15,7 +15,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(43);
+my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(45);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -160,11 +160,17 @@ like(line($t, preflight('/', $app, 'DELETE')),
 	qr/\[info\] .*cors: method "DELETE" is not in cors_allow_methods$context/,
 	'preflight: method');
 like(line($t, preflight('/', $app, 'PUT', 'x-one,X-Two,x-three')),
-	qr/\[info\] .*cors: header "x-two" is not in cors_allow_headers$context/i,
-	'preflight: the first header');
+	qr/\[info\] .*cors: headers "X-Two", "x-three" are not in cors_allow_headers$context/,
+	'preflight: all headers');
+like(line($t, preflight('/', $app, 'PUT', 'x-one,x-two')),
+	qr/cors: header "x-two" is not in cors_allow_headers$context/,
+	'preflight: one header');
+like(line($t, preflight('/', $app, 'PUT', join ',', map { "x-$_" } 1 .. 20)),
+	qr/headers "x-1", .*, "x-16", \.\.\. are not in cors_allow_headers$context/,
+	'preflight: many headers');
 like(line($t, preflight('/', $app, 'DELETE', 'x-two')),
-	qr/cors: method "DELETE" is not in cors_allow_methods$context/,
-	'preflight: the method first');
+	qr/cors: method "DELETE" is not in cors_allow_methods, header "x-two" is not in cors_allow_headers$context/,
+	'preflight: the method and a header');
 
 like(line($t, get('/enforce', $evil)),
 	qr/\[info\] .*cors: rejected, origin "\Q$evil\E" is not allowed.*$context/,

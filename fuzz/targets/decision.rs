@@ -84,10 +84,10 @@ fuzz_target!(|input: &[u8]| {
         },
         origin: field(&asked.origins),
         request_method: field(&asked.request_methods),
-        request_headers: (!asked.request_headers.is_empty()).then_some(&lines[..]),
+        request_headers: &lines,
         private_network: false,
         site,
-        host: asked.host.as_deref(),
+        host: asked.host.as_deref().unwrap_or_default(),
     };
     let mut looked = false;
     let grant = rules.grant(facts.origin, || {

@@ -230,15 +230,9 @@ mod tests {
             (options, a, post, "PREFLIGHT_HEADER_DENIED", "PREFLIGHT_HEADER_DENIED"),
         ];
         for (method, origin, request_method, plain, enforced) in rows {
-            let request_headers = Some(&b"x-own"[..]);
-            let facts = Facts {
-                method,
-                origin,
-                request_method,
-                request_headers,
-                host: Some(b"host.example"),
-                ..Facts::default()
-            };
+            let request_headers = b"x-own";
+            let facts =
+                Facts { method, origin, request_method, request_headers, host: b"host.example", ..Facts::default() };
             for (enforce, expected) in [(false, plain), (true, enforced)] {
                 let (status, _) = decide(&rules(&["https://a.example"], enforce), &facts);
                 assert_eq!(status.as_str(), expected, "{facts:?} {enforce}");

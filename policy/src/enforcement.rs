@@ -8,13 +8,12 @@ impl Facts<'_> {
     /// Whether the request comes from a page of its own origin, or from the user: `Sec-Fetch-Site` says so or, if the browser
     /// sends none, the host and port of the origin are those of `Host`.
     pub fn is_same_origin(&self) -> bool {
-        match self.site {
-            Site::Same => true,
-            Site::Other(_) => false,
-            Site::Absent | Site::Empty => match (self.origin, self.host) {
-                (Field::One(value), Some(host)) => origin::parse(value).is_some_and(|o| o.authority == host),
-                _ => false,
-            },
+        match (self.site, self.origin) {
+            (Site::Same, _) => true,
+            (Site::Absent | Site::Empty, Field::One(value)) => {
+                origin::parse(value).is_some_and(|origin| origin.authority == self.host)
+            }
+            _ => false,
         }
     }
 
@@ -59,7 +58,7 @@ mod tests {
             (Read, "", Many, false),
         ];
         for (method, site, origin, passes) in rows {
-            let mut facts = Facts { method, origin, host: Some(b"example.com"), ..Facts::default() };
+            let mut facts = Facts { method, origin, host: b"example.com", ..Facts::default() };
             facts.site.add(site.as_bytes());
             assert_eq!(facts.passes(false), passes, "{method:?} {site:?} {origin:?}");
             assert!(facts.passes(true));

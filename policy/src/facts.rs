@@ -42,7 +42,7 @@ impl<'a> Field<'a> {
 
 /// What `Sec-Fetch-Site` says (Fetch Metadata Request Headers, section 2.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Site<'a> {
+pub enum Site {
     /// No such field.
     #[default]
     Absent,
@@ -50,24 +50,31 @@ pub enum Site<'a> {
     Empty,
     /// Every field is `same-origin` or `none`.
     Same,
-    /// This field is neither.
-    Other(&'a [u8]),
+    /// A field is `same-site`.
+    SameSite,
+    /// A field is `cross-site`.
+    CrossSite,
+    /// A field is anything else.
+    Other,
 }
 
-impl<'a> Site<'a> {
-    /// Takes note of one more field line. Of several, the strictest counts, and an empty one then vouches for nothing.
+impl Site {
+    /// Takes note of one more field line. Of several, the first that does not vouch for the request counts.
     #[inline]
-    pub fn add(&mut self, value: &'a [u8]) {
+    pub fn add(&mut self, value: &[u8]) {
         let next = match value {
             b"" => Site::Empty,
             b"same-origin" | b"none" => Site::Same,
-            _ => Site::Other(value),
+            b"same-site" => Site::SameSite,
+            b"cross-site" => Site::CrossSite,
+            _ => Site::Other,
         };
         *self = match (*self, next) {
             (Site::Absent, next) => next,
-            (Site::Other(first), _) => Site::Other(first),
             (Site::Same, Site::Same) => Site::Same,
-            _ => Site::Other(value),
+            (Site::Same | Site::Empty, Site::Same | Site::Empty) => Site::Other,
+            (Site::Same | Site::Empty, next) => next,
+            (first, _) => first,
         };
     }
 
@@ -99,13 +106,13 @@ pub struct Facts<'a> {
     /// `Access-Control-Request-Method`
     pub request_method: Field<'a>,
     /// `Access-Control-Request-Headers`; several field lines are joined by commas (RFC 9110, section 5.3).
-    pub request_headers: Option<&'a [u8]>,
+    pub request_headers: &'a [u8],
     /// Whether `Access-Control-Request-Private-Network` is `true`.
     pub private_network: bool,
     /// `Sec-Fetch-Site`
-    pub site: Site<'a>,
-    /// `Host` or `:authority`, as sent.
-    pub host: Option<&'a [u8]>,
+    pub site: Site,
+    /// `Host` or `:authority`, as sent; empty if there is neither.
+    pub host: &'a [u8],
 }
 
 impl<'a> Facts<'a> {
@@ -127,20 +134,22 @@ mod tests {
 
     #[test]
     fn of_several_sites_the_strictest_counts() {
-        let rows: [(&[&[u8]], Site); 9] = [
+        let rows: [(&[&str], Site); 11] = [
             (&[], Site::Absent),
-            (&[b""], Site::Empty),
-            (&[b"none"], Site::Same),
-            (&[b"same-origin", b"none"], Site::Same),
-            (&[b"none", b"cross-site"], Site::Other(b"cross-site")),
-            (&[b"cross-site", b"none"], Site::Other(b"cross-site")),
-            (&[b"same-site", b"cross-site"], Site::Other(b"same-site")),
-            (&[b"none", b""], Site::Other(b"")),
-            (&[b"", b"none"], Site::Other(b"none")),
+            (&[""], Site::Empty),
+            (&["none"], Site::Same),
+            (&["same-origin", "none"], Site::Same),
+            (&["none", "cross-site"], Site::CrossSite),
+            (&["cross-site", "none"], Site::CrossSite),
+            (&["same-site", "cross-site"], Site::SameSite),
+            (&["none", ""], Site::Other),
+            (&["", "none"], Site::Other),
+            (&["", "cross-site"], Site::CrossSite),
+            (&["None"], Site::Other),
         ];
         for (values, expected) in rows {
             let mut site = Site::default();
-            values.iter().for_each(|value| site.add(value));
+            values.iter().for_each(|value| site.add(value.as_bytes()));
             assert_eq!(site, expected, "{values:?}");
         }
     }

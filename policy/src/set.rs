@@ -5,6 +5,9 @@
 //! number of strings. What is asked comes from attackers, what is stored does not: the hash needs no secret, because
 //! nothing that is asked can change how long the runs in the table are.
 
+/// From how many bytes on a string is compared without a call.
+pub const LONG: usize = 16;
+
 /// Where one string lies; `len` is 0 in a free slot. `tag` is what the place in the table does not say of the hash.
 #[derive(Clone, Copy, Default)]
 struct Slot {
@@ -54,16 +57,17 @@ impl Set {
     /// Whether `value` is in the set.
     #[inline(always)]
     pub fn contains(&self, value: &[u8]) -> bool {
-        // Apart, because the comparison of short strings is a call, and a function without calls saves no registers.
         match value.len() {
-            0..16 => self.contains_short(value),
-            _ => self.find(value, equal),
+            0..LONG => self.find(value, |a, b| a == b),
+            _ => self.contains_long(value),
         }
     }
 
-    #[inline(never)]
-    fn contains_short(&self, value: &[u8]) -> bool {
-        self.find(value, |a, b| a == b)
+    /// Whether `value`, which has at least [`LONG`] bytes, is in the set. There is no call in it, as the comparison of short
+    /// strings is one.
+    #[inline(always)]
+    pub fn contains_long(&self, value: &[u8]) -> bool {
+        self.find(value, equal)
     }
 
     #[inline(always)]

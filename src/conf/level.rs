@@ -17,6 +17,7 @@ use crate::nginx::log::Log;
 use crate::nginx::slot::Slot;
 
 /// The module's configuration of the whole `http` block.
+#[derive(Default)]
 pub struct MainConf {
     /// What has been reported so far.
     pub messages: Messages,
@@ -36,18 +37,6 @@ struct VariableUse {
     directive: &'static str,
     value: Vec<u8>,
     place: Place,
-}
-
-impl Default for MainConf {
-    fn default() -> Self {
-        MainConf {
-            messages: Messages::default(),
-            next_handler: Next::DECLINES,
-            complaints: Complaints::default(),
-            variables: Vec::new(),
-            levels: Vec::new(),
-        }
-    }
 }
 
 impl Drop for MainConf {
@@ -83,8 +72,10 @@ impl MainConf {
         }
         cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf| {
             conf.slot = slot;
-            conf.complete(above, self, log);
+            conf.complete(above, self, cf);
         });
+        let enforces = self.levels.iter().any(|level| level.enforces.get());
+        cf.each_level(|_, conf: &mut LocationConf| conf.reads_all = enforces);
         self.warn_of_what_has_no_effect(log);
         match self.messages.failed() {
             true => Err(()),
@@ -116,7 +107,9 @@ pub struct LocationConf {
     /// Whether the policy, or that there is none, is set in a location and not inherited from the server: such a policy
     /// replaces that of a redirected request.
     pub is_own: bool,
-    policy: Option<Rc<Policy>>,
+    /// Whether all that a decision may depend on is read at once: a location that the request is redirected to may enforce.
+    pub reads_all: bool,
+    policy: Option<&'static Policy>,
     /// How many levels are above.
     depth: u32,
     /// What the level sets, until it is complete.
@@ -126,7 +119,15 @@ pub struct LocationConf {
 
 impl Default for LocationConf {
     fn default() -> Self {
-        LocationConf { slot: Slot::NOWHERE, is_own: false, policy: None, depth: 0, directives: None, level: None }
+        LocationConf {
+            slot: Slot::NOWHERE,
+            is_own: false,
+            reads_all: false,
+            policy: None,
+            depth: 0,
+            directives: None,
+            level: None,
+        }
     }
 }
 
@@ -134,7 +135,7 @@ impl LocationConf {
     /// The policy that is set here or inherited, or `cors off`; `None` if there is neither.
     #[inline(always)]
     pub fn policy(&self) -> Option<&Policy> {
-        self.policy.as_deref()
+        self.policy
     }
 
     /// What the level sets.
@@ -143,7 +144,7 @@ impl LocationConf {
     }
 
     /// Takes over what the level does not set itself, and makes its policy. The level above is complete.
-    fn complete(&mut self, above: Option<&LocationConf>, main: &mut MainConf, log: Log) {
+    fn complete(&mut self, above: Option<&LocationConf>, main: &mut MainConf, cf: &Configuration<'_>) {
         let parent = above.and_then(|above| above.level.as_ref());
         self.depth = above.map_or(0, |above| above.depth + 1);
         // `http` is level 0 and `server` level 1.
@@ -151,12 +152,12 @@ impl LocationConf {
         let level = match (self.directives.take(), parent) {
             (None, Some(parent)) => parent.clone(),
             (directives, parent) => {
-                let level = Rc::new(Level::new(*directives.unwrap_or_default(), parent, main, log));
+                let level = Rc::new(Level::new(*directives.unwrap_or_default(), parent, main, cf));
                 main.levels.push(level.clone());
                 level
             }
         };
-        self.policy = level.policy.clone();
+        self.policy = level.policy;
         self.level = Some(level);
     }
 }
@@ -164,7 +165,7 @@ impl LocationConf {
 /// A level whose settings are complete.
 struct Level {
     settings: Settings,
-    policy: Option<Rc<Policy>>,
+    policy: Option<&'static Policy>,
     parent: Option<Rc<Level>>,
     places: Vec<(&'static str, Place)>,
     /// Whether it has origin rules, or a level below it has.
@@ -174,7 +175,13 @@ struct Level {
 }
 
 impl Level {
-    fn new(directives: LevelDirectives, parent: Option<&Rc<Level>>, main: &mut MainConf, log: Log) -> Level {
+    fn new(
+        directives: LevelDirectives,
+        parent: Option<&Rc<Level>>,
+        main: &mut MainConf,
+        cf: &Configuration<'_>,
+    ) -> Level {
+        let log = cf.log();
         let mut settings = directives.settings;
         if directives.has_origins {
             match directives.origins.build() {
@@ -194,7 +201,13 @@ impl Level {
         if sets_together {
             settings.check_together(&mut main.messages, log);
         }
-        let policy = Policy::new(&settings).map(Rc::new);
+        let policy = Policy::new(&settings).and_then(|policy| {
+            let kept = cf.keep(policy);
+            if kept.is_none() {
+                main.messages.fail();
+            }
+            kept
+        });
         let (allows, enforces) = (Cell::new(settings.rules.is_some()), Cell::new(settings.enforce()));
         let level = Level { settings, policy, parent: parent.cloned(), places: directives.places, allows, enforces };
         let mut above = &level.parent;

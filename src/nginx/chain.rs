@@ -24,6 +24,12 @@ pub type BodyFunction = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_c
 #[derive(Clone, Copy)]
 pub struct Next(Function);
 
+impl Default for Next {
+    fn default() -> Self {
+        Next::DECLINES
+    }
+}
+
 impl Next {
     /// A handler that leaves the request to others.
     pub const DECLINES: Next = Next(declines);
@@ -101,16 +107,20 @@ impl Link<BodyFunction> {
         unsafe { (*self.0.get())(r.as_ptr(), body) }
     }
 
-    /// Puts `filter` in front of the body filters that are there.
-    pub fn install(&self, filter: BodyFunction) {
-        // SAFETY: nginx runs one thread, and reads no configuration while it serves a request.
-        unsafe { self.put(&mut *ptr::addr_of_mut!(ngx_http_top_body_filter), filter, broken_body_chain) }
+    /// Puts `filter` in front of the body filters that are there, unless it is there already.
+    pub fn install_once(&self, filter: BodyFunction) {
+        // SAFETY: nginx runs one thread, and looks the first filter up for each part of a body.
+        let first = unsafe { &mut *ptr::addr_of_mut!(ngx_http_top_body_filter) };
+        if !first.is_some_and(|first| ptr::fn_addr_eq(first, filter)) {
+            // SAFETY: nobody is between this place and the next filter.
+            unsafe { self.put(first, filter, broken_body_chain) }
+        }
     }
 }
 
 impl<F: Copy> Link<F> {
     /// # Safety
-    /// No request is being served.
+    /// Nobody is between this place and the next filter.
     unsafe fn put(&self, top: &mut Option<F>, filter: F, broken: F) {
         // SAFETY: the caller's promise.
         unsafe { *self.0.get() = top.replace(filter).unwrap_or(broken) };

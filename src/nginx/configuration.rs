@@ -59,6 +59,13 @@ impl<'c> Configuration<'c> {
         M::main_conf_mut(self.0)
     }
 
+    /// Keeps `value` for as long as the configuration lives, and so for as long as anything that refers to it; `None` if memory
+    /// runs out.
+    pub fn keep<T>(&self, value: T) -> Option<&'static T> {
+        // SAFETY: nginx reads the configuration, and frees what is kept with all of it.
+        unsafe { allocate(ptr::from_ref(&*self.0).cast_mut(), value).cast::<T>().as_ref() }
+    }
+
     /// Calls `visit` for each level (`http`, `server`, `location`) with the module's configuration of the level above and its
     /// own, from the top down. It is meant for `init_main_conf`, when all directives have been read.
     pub fn each_level<L: HttpModuleLocationConf<LocationConf = L> + 'static>(

@@ -59,7 +59,10 @@ impl<const N: usize> Names<N> {
 
     #[inline(always)]
     pub(super) fn may_have(&self, header: &ngx_table_elt_t) -> bool {
-        self.hashes >> (header.hash % 64) & 1 != 0
+        match &self.names[..] {
+            [name] => header.hash == name.hash,
+            _ => self.hashes >> (header.hash % 64) & 1 != 0,
+        }
     }
 
     #[inline(always)]

@@ -1,35 +1,63 @@
 //! The header fields of a request.
 
-use super::header_list::{self, Elements, Names};
+use super::header_list::{Elements, Names};
 use super::request::Request;
+use super::strings::Str;
+use crate::zeroable_enum;
 
-impl<'r> Request<'r> {
-    /// Calls `found` with the position and the value of each field that has one of the `names`, in the order of the request.
+zeroable_enum! {
+    /// How often a field appears.
+    pub enum Count {
+        /// It does not.
+        None,
+        /// Once.
+        One,
+        /// More often.
+        Many,
+    }
+}
+
+impl Count {
+    /// Once more.
     #[inline(always)]
-    pub fn each_field<const N: usize>(&self, names: &'static Names<N>, mut found: impl FnMut(usize, &'r [u8])) {
-        // SAFETY: nginx has filled the list, and changes it only in calls that take `&mut self`.
-        let mut headers: Elements<'r> = unsafe { Elements::of(&self.fields().headers_in.headers) };
-        while let Some(header) = headers.find_wanted(|header| names.may_have(header)) {
-            if let Some(position) = names.position(header) {
-                // SAFETY: the header is this request's.
-                found(position, unsafe { header_list::value(header) });
+    pub fn next(self) -> Count {
+        if self == Count::None {
+            Count::One
+        } else {
+            Count::Many
+        }
+    }
+}
+
+/// Fields of a request by name.
+#[derive(Clone)]
+pub struct FieldsIn<'r, const N: usize> {
+    elements: Elements<'r>,
+    names: &'static Names<N>,
+}
+
+impl<'r, const N: usize> Iterator for FieldsIn<'r, N> {
+    /// The position of the name among those looked for, and the value.
+    type Item = (usize, Str<'r>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let header = self.elements.find_wanted(|header| self.names.may_have(header))?;
+            if let Some(position) = self.names.position(header) {
+                // SAFETY: nginx keeps headers in the request's memory.
+                return Some((position, unsafe { Str::from_string(header.value) }));
             }
         }
     }
+}
 
-    /// The values of the fields that have the name at `position` of the `names`.
-    pub fn values_in<const N: usize>(
-        &self,
-        names: &'static Names<N>,
-        position: usize,
-    ) -> impl Iterator<Item = &'r [u8]> + Clone + use<'r, N> {
+impl<'r> Request<'r> {
+    /// The fields that have one of the `names`, in the order of the request.
+    #[inline(always)]
+    pub fn fields_in<const N: usize>(&self, names: &'static Names<N>) -> FieldsIn<'r, N> {
         // SAFETY: nginx has filled the list, and adds nothing to it later.
-        let headers: Elements<'r> = unsafe { Elements::of(&self.fields().headers_in.headers) };
-        // SAFETY: the elements are those of a list that lives as long as the request.
-        let headers = headers.map(|header| unsafe { header.as_ref() });
-        let headers = headers.filter(move |header| names.position(header) == Some(position));
-        // SAFETY: the headers are this request's.
-        headers.map(|header| unsafe { header_list::value(header) })
+        FieldsIn { elements: unsafe { Elements::of(&self.fields().headers_in.headers) }, names }
     }
 
     /// Whether a body comes with the request.

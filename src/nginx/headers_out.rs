@@ -7,7 +7,7 @@ use ngx::ffi::ngx_table_elt_t;
 use super::fallible::ngx_list_push;
 use super::header_list::{self, has_name, Elements};
 use super::request::{OutOfMemory, Request};
-use super::strings::string;
+use super::strings::Str;
 
 impl<'r> Request<'r> {
     /// Whether the response has no field yet, apart from those that nginx keeps separately (its type, its length, ...). A list
@@ -38,7 +38,7 @@ impl<'r> Request<'r> {
     /// Adds fields as they are, except that the first gets the value `first`, if there is one. What they point to must live as
     /// long as the request.
     #[inline(always)]
-    pub fn push_headers(&mut self, headers: &'r [ngx_table_elt_t], first: Option<&'r [u8]>) -> Result<(), OutOfMemory> {
+    pub fn push_headers(&mut self, headers: &'r [ngx_table_elt_t], first: Option<Str<'r>>) -> Result<(), OutOfMemory> {
         let list = &mut self.fields_mut().headers_out.headers;
         // SAFETY: a list has a last part, whose elements are an array of `nalloc`, the first `nelts` of them in use.
         unsafe {
@@ -49,9 +49,9 @@ impl<'r> Request<'r> {
             }
             let at = last.elts.cast::<ngx_table_elt_t>().add(last.nelts);
             last.nelts = end;
-            ptr::copy_nonoverlapping(headers.as_ptr(), at, headers.len());
+            copy(headers, at);
             if let Some(value) = first {
-                (*at).value = string(value);
+                (*at).value = value.as_string();
             }
         }
         Ok(())
@@ -77,12 +77,12 @@ impl<'r> Request<'r> {
     fn push_headers_singly(
         &mut self,
         headers: &[ngx_table_elt_t],
-        mut first: Option<&'r [u8]>,
+        mut first: Option<Str<'r>>,
     ) -> Result<(), OutOfMemory> {
         for header in headers {
             let mut header = *header;
             if let Some(value) = first.take() {
-                header.value = string(value);
+                header.value = value.as_string();
             }
             self.push(header)?;
         }
@@ -96,5 +96,35 @@ impl<'r> Request<'r> {
             NonNull::new(at).ok_or(OutOfMemory)?.write(header);
         }
         Ok(())
+    }
+}
+
+/// Copies `headers` to `at`, up to four without a call: a function without calls saves no registers.
+///
+/// # Safety
+/// There is room for them.
+#[inline(always)]
+unsafe fn copy(headers: &[ngx_table_elt_t], at: *mut ngx_table_elt_t) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match headers {
+            [a] => at.write(*a),
+            [a, b] => {
+                at.write(*a);
+                at.add(1).write(*b);
+            }
+            [a, b, c] => {
+                at.write(*a);
+                at.add(1).write(*b);
+                at.add(2).write(*c);
+            }
+            [a, b, c, d] => {
+                at.write(*a);
+                at.add(1).write(*b);
+                at.add(2).write(*c);
+                at.add(3).write(*d);
+            }
+            _ => ptr::copy_nonoverlapping(headers.as_ptr(), at, headers.len()),
+        }
     }
 }

@@ -3,22 +3,37 @@
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ngx::ffi::{
     ngx_http_request_t, ngx_int_t, ngx_str_t, NGX_AGAIN, NGX_DECLINED, NGX_ERROR, NGX_HTTP_GET, NGX_HTTP_HEAD,
     NGX_HTTP_OPTIONS, NGX_OK,
 };
-use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf};
+use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf};
 
 use super::barrier::guard;
 use super::fallible::ngx_pnalloc;
 use super::layout::INTERNAL;
 use super::log::Log;
-use super::strings;
+use super::strings::{self, Str};
+use crate::zeroable_enum;
 
 /// nginx's pool had no memory left.
 #[derive(Clone, Copy, Debug)]
 pub struct OutOfMemory;
+
+/// The index of the module's configurations. nginx gives it out when it loads the module.
+static CONTEXT_INDEX: AtomicUsize = AtomicUsize::new(0);
+
+/// Takes note of the index of the module's configurations.
+pub fn set_context_index(index: usize) {
+    CONTEXT_INDEX.store(index, Relaxed);
+}
+
+#[inline(always)]
+fn context_index() -> usize {
+    CONTEXT_INDEX.load(Relaxed)
+}
 
 /// What an entry point returns to nginx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +50,16 @@ impl Code {
     pub const AGAIN: Code = Code(NGX_AGAIN as ngx_int_t);
 }
 
-/// The methods that make a difference to cross-origin requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// GET or HEAD
-    Read,
-    /// OPTIONS
-    Options,
-    /// Any other.
-    Other,
+zeroable_enum! {
+    /// The methods that make a difference to cross-origin requests.
+    pub enum Method {
+        /// GET or HEAD
+        Read,
+        /// OPTIONS
+        Options,
+        /// Any other.
+        Other,
+    }
 }
 
 /// A request, for as long as nginx's call of an entry point lasts. What belongs to the request lives longer, for `'r`.
@@ -110,14 +126,14 @@ impl<'r> Request<'r> {
     #[inline(always)]
     pub fn location<L: HttpModuleLocationConf<LocationConf = L>>(&self) -> &'r L {
         // SAFETY: the module has made one for each level, and a request never outlives its configuration.
-        unsafe { &*(*self.fields().loc_conf.add(<L as HttpModule>::module().ctx_index)).cast::<L>() }
+        unsafe { &*(*self.fields().loc_conf.add(context_index())).cast::<L>() }
     }
 
     /// The module's configuration of the whole `http` block.
     #[inline(always)]
     pub fn main_conf<M: HttpModuleMainConf<MainConf = M>>(&self) -> &'r M {
         // SAFETY: the module has made it, and a request never outlives its configuration.
-        unsafe { &*(*self.fields().main_conf.add(<M as HttpModule>::module().ctx_index)).cast::<M>() }
+        unsafe { &*(*self.fields().main_conf.add(context_index())).cast::<M>() }
     }
 
     /// The kind of the method that the request has now.
@@ -150,22 +166,29 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// `Host` or `:authority` as sent; HTTP/3 has no `Host` field, only the parsed authority.
-    #[inline]
-    pub fn host(&self) -> Option<&'r [u8]> {
-        let r = self.fields();
+    /// `Host` or `:authority` as sent; empty if there is neither.
+    #[inline(always)]
+    pub fn host(&self) -> Str<'r> {
         // SAFETY: a pointer to a request header is null, or valid while the request is.
-        if let Some(host) = unsafe { r.headers_in.host.as_ref() } {
+        match unsafe { self.fields().headers_in.host.as_ref() } {
             // SAFETY: nginx keeps headers in the request's memory.
-            return Some(unsafe { strings::slice(&host.value) });
+            Some(host) => unsafe { Str::from_string(host.value) },
+            None => self.authority(),
         }
+    }
+
+    /// HTTP/3 has no `Host` field, only the parsed authority.
+    #[cold]
+    #[inline(never)]
+    fn authority(&self) -> Str<'r> {
+        let r = self.fields();
         if r.host_start.is_null() {
-            return None;
+            return Str::from(&b""[..]);
         }
         // SAFETY: both point into the same authority of the request.
         unsafe {
             let length = r.host_end.offset_from(r.host_start);
-            Some(slice::from_raw_parts(r.host_start, usize::try_from(length).unwrap_or(0)))
+            Str::from_string(ngx_str_t { len: usize::try_from(length).unwrap_or(0), data: r.host_start })
         }
     }
 

@@ -5,7 +5,7 @@
 //! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and contain a space, which no
 //! configuration can write.
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
@@ -13,6 +13,7 @@ use ngx::ffi::ngx_http_variable_value_t;
 
 use super::configuration::Configuration;
 use super::request::Request;
+use super::strings::Str;
 use super::variable;
 
 /// A type of which all-zero memory is a value. It has no destructor that matters: nobody calls it.
@@ -25,8 +26,8 @@ pub unsafe trait Zeroable {}
 unsafe impl<T> Zeroable for Cell<Option<&T>> {}
 // SAFETY: zero is `false`.
 unsafe impl Zeroable for Cell<bool> {}
-// SAFETY: zero in `is_set` is `false`, and the rest is then not looked at.
-unsafe impl<T: Copy> Zeroable for Late<T> {}
+// SAFETY: zero is an empty string.
+unsafe impl Zeroable for Cell<Str<'_>> {}
 // SAFETY: zero in `is_set` is `false`, and the rest is then not looked at.
 unsafe impl<T: Copy> Zeroable for Latest<T> {}
 
@@ -37,6 +38,7 @@ macro_rules! zeroable {
         $( $( #[doc = $field_doc:literal] )* $visible:vis $field:ident: $type:ty, )+
     }) => {
         $( #[doc = $doc] )*
+        #[derive(Default)]
         pub struct $name<$life> { $( $( #[doc = $field_doc] )* $visible $field: $type, )+ }
 
         // SAFETY: all fields are.
@@ -48,36 +50,36 @@ macro_rules! zeroable {
     };
 }
 
-/// A value that is written once.
-pub struct Late<T> {
-    is_set: Cell<bool>,
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-
-impl<T: Copy> Late<T> {
-    /// The value, once it is written.
-    #[inline(always)]
-    pub fn get(&self) -> Option<&T> {
-        // SAFETY: once `is_set`, the value is there and is not written again.
-        self.is_set.get().then(|| unsafe { (*self.value.get()).assume_init_ref() })
-    }
-
-    /// Writes the value, or keeps the one that is there.
-    #[inline(always)]
-    pub fn set(&self, value: T) -> &T {
-        if !self.is_set.replace(true) {
-            // SAFETY: nobody has a reference to a value that is not set.
-            unsafe { (*self.value.get()).write(value) };
+/// Declares an enumeration without data that is [`Zeroable`]: zero is the first variant, which is the default.
+#[macro_export]
+macro_rules! zeroable_enum {
+    ($( #[doc = $doc:literal] )* pub enum $name:ident {
+        $( #[doc = $first_doc:literal] )* $first:ident,
+        $( $( #[doc = $variant_doc:literal] )* $variant:ident, )*
+    }) => {
+        $( #[doc = $doc] )*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum $name {
+            $( #[doc = $first_doc] )* #[default] $first,
+            $( $( #[doc = $variant_doc] )* $variant, )*
         }
-        // SAFETY: the value is there, and is not written again.
-        unsafe { (*self.value.get()).assume_init_ref() }
-    }
+
+        // SAFETY: zero is the first variant.
+        unsafe impl $crate::nginx::slot::Zeroable for std::cell::Cell<$name> {}
+    };
 }
 
-/// A value that may be written again.
+/// A value that is there once it has been written.
 pub struct Latest<T> {
     is_set: Cell<bool>,
     value: Cell<MaybeUninit<T>>,
+}
+
+impl<T: Copy> Default for Latest<T> {
+    fn default() -> Self {
+        Latest { is_set: Cell::new(false), value: Cell::new(MaybeUninit::uninit()) }
+    }
 }
 
 impl<T: Copy> Latest<T> {

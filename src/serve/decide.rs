@@ -3,8 +3,9 @@
 use cors_policy::origins::{self, Evaluated};
 use cors_policy::{Decision, Facts, Grant, Rules, Status};
 
+use super::denial;
 use super::keep::Kept;
-use super::{denial, read};
+use super::read::Read;
 use crate::conf::{LocationConf, MainConf, Policy};
 use crate::nginx::log::Level;
 use crate::nginx::{OutOfMemory, Request};
@@ -28,11 +29,11 @@ pub fn arrive<'r>(
     may_answer: bool,
 ) -> Result<Option<u16>, OutOfMemory> {
     let kept = r.kept(location.slot);
-    let facts = match kept.facts.get() {
-        Some(facts) => facts,
-        None => kept.facts.set(read::read(r)?),
-    };
-    let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, facts)?;
+    if kept.policy.get().is_none() {
+        kept.read.read(r, location.reads_all)?;
+    }
+    let facts = kept.facts(r);
+    let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &facts)?;
     let is_rejected = is_rejected && may_answer;
     if is_rejected && !policy.dry_run {
         kept.adopt(policy, Decision { status: Status::Rejected, grant: Grant::None });
@@ -40,7 +41,7 @@ pub fn arrive<'r>(
         return Ok(Some(policy.reject_status));
     }
     if kept.policy.get().is_none() || location.is_own {
-        let mut decision = Rules::decide(facts, grant);
+        let mut decision = Rules::decide(&facts, grant);
         if is_bypassed {
             decision.status = Status::Bypass;
         } else if is_rejected {
@@ -55,7 +56,7 @@ pub fn arrive<'r>(
         }
     }
     if is_rejected && !kept.is_logged.get() {
-        denial::log_rejection(r, policy, kept, facts);
+        denial::log_rejection(r, policy, kept, &facts);
     }
     Ok(None)
 }
@@ -66,7 +67,9 @@ pub fn preview<'r>(
     policy: &'r Policy,
     kept: &'r Kept<'r>,
 ) -> Result<(Facts<'r>, Decision), OutOfMemory> {
-    let facts = read::read(r)?;
+    let read = Read::default();
+    read.read(r, true)?;
+    let facts = read.facts(r);
     // The values are read when the request reaches a location.
     let evaluations = kept.evaluations.get();
     let judged = judge(r, policy, kept, &facts);

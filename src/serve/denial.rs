@@ -26,8 +26,8 @@ pub fn log<'r>(r: &Request<'r>, policy: &'r Policy, kept: &Kept<'r>) {
 
 #[cold]
 fn write_decision<'r>(r: &Request<'r>, policy: &'r Policy, kept: &Kept<'r>) {
-    if let (Some(facts), Some(decision)) = (kept.facts.get(), kept.decision.get()) {
-        write(r, policy, kept, facts, decision);
+    if let Some((_, facts, decision)) = kept.decided(r) {
+        write(r, policy, kept, &facts, decision);
     }
 }
 
@@ -107,10 +107,14 @@ impl fmt::Display for Line<'_, '_> {
                 write!(f, "origin \"{origin}\" is not allowed by cors_allow_origin or cors_allow_origin_regex")
             }
             (Field::Many, _) => f.write_str("several Origin fields are not allowed"),
-            (Field::Absent, Site::Other(site)) => {
-                write!(f, "Sec-Fetch-Site is \"{}\" and there is no Origin; only cors_bypass lets it pass", Escaped(site))
+            (Field::Absent, site) => {
+                let site = match site {
+                    Site::CrossSite => "\"cross-site\"",
+                    Site::SameSite => "\"same-site\"",
+                    _ => "not a browser's",
+                };
+                write!(f, "Sec-Fetch-Site is {site} and there is no Origin; only cors_bypass lets it pass")
             }
-            (Field::Absent, _) => f.write_str("there is no Origin"),
         }
     }
 }

@@ -4,22 +4,23 @@
 //!   it itself (a `return` of the server's, a redirect to a slash, a body that is too large), and puts the module's answer in
 //!   the place of nginx's.
 //! - [`handler`] runs behind `add_header` and the upstream's fields, and writes the fields of CORS.
-//! - [`body`] drops the body of a response whose place the module's answer has taken.
+//! - [`body`] drops the body of a response whose place the module's answer has taken. It is put in front of the body filters when
+//!   that happens for the first time, so that a worker in which it never does has no filter more.
 
 use std::ptr;
 
-use cors_policy::{Grant, Status};
-use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t, ngx_str_t};
+use cors_policy::Status;
+use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
-use super::keep::Kept;
+use super::keep::{Kept, Way};
 use super::{denial, write};
-use crate::conf::{LocationConf, Mode, Policy, Prepared};
+use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
 use crate::nginx::chain::{is_first, BodyFunction, Function, Link};
 use crate::nginx::header_list::has_name;
 use crate::nginx::request::Code;
-use crate::nginx::strings::{slice, string};
+use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
 
 static NEXT: Link<Function> = Link::of_headers();
@@ -40,7 +41,6 @@ pub fn install_first() {
     // A configuration without `http` leaves the chains as they are.
     if !is_first(first) {
         BEHIND_FIRST.install(first);
-        BEHIND_BODY.install(body);
     }
 }
 
@@ -60,36 +60,17 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 #[inline(never)]
-extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    let decision = kept.decision.get().unwrap_or_default();
-    if policy.mode == Mode::General || decision.status.is_preflight() {
-        return general_case(r, kept, policy);
-    }
-    match decision.grant {
-        Grant::Origin => match kept.facts.get().and_then(|facts| facts.origin.one()) {
-            Some(origin) => write_allowed(r, policy, string(origin)),
-            None => general_case(r, kept, policy),
-        },
-        Grant::Any => write_allowed(r, policy, ngx_str_t::empty()),
-        Grant::None => {
-            if decision.status == Status::Denied && r.log().writes(policy.log_level) {
-                return log_denied(r, kept, policy);
-            }
-            write_vary(r, policy)
+extern "C" fn with_policy<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match kept.way.get() {
+        Way::General => general_case(r, kept, policy),
+        Way::Allowed if r.has_no_headers_out() => {
+            let written = r.push_headers(policy.allowed.fields(), Some(kept.read.origin.get()));
+            go_on(r, Some(written))
         }
+        Way::Allowed => among_existing(r, &policy.allowed, kept.read.origin.get()),
+        Way::Denied if r.log().writes(policy.log_level) => log_denied(r, kept, policy),
+        Way::Denied | Way::NoOrigin => write_vary(r, policy),
     }
-}
-
-/// Writes an allowed response, for `origin` if it is not empty; the list of origins holds no empty one.
-#[inline(always)]
-fn write_allowed<'r>(mut r: Request<'r>, policy: &'r Policy, origin: ngx_str_t) -> ngx_int_t {
-    if r.has_no_headers_out() {
-        // SAFETY: the origin is one of the request's fields.
-        let value = (!origin.data.is_null()).then(|| unsafe { slice(&origin) });
-        let written = r.push_headers(policy.allowed.fields(), value);
-        return go_on(r, Some(written));
-    }
-    among_existing(r, &policy.allowed, origin)
 }
 
 /// Writes a denied response, or one to a request without an origin.
@@ -99,17 +80,20 @@ fn write_vary<'r>(mut r: Request<'r>, policy: &'r Policy) -> ngx_int_t {
         r.push_first_header(vary);
         return NEXT.next(r);
     }
-    among_existing(r, &policy.denied, ngx_str_t::empty())
+    among_existing_for_all(r, &policy.denied)
 }
 
-/// Writes a response that has fields already.
+/// Writes a response to an allowed origin that has fields already.
 #[inline(never)]
-extern "C" fn among_existing<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: ngx_str_t) -> ngx_int_t {
-    let written = r.guard(None, |r| {
-        // SAFETY: the origin is one of the request's fields.
-        let value = (!origin.data.is_null()).then(|| unsafe { slice(&origin) });
-        Some(write::among_existing(r, prepared, value))
-    });
+extern "C" fn among_existing<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
+    let written = r.guard(None, |r| Some(write::among_existing(r, prepared, Some(origin))));
+    go_on(r, written)
+}
+
+/// Writes a response that is the same for every origin and has fields already.
+#[inline(never)]
+extern "C" fn among_existing_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
+    let written = r.guard(None, |r| Some(write::among_existing(r, prepared, None)));
     go_on(r, written)
 }
 
@@ -144,7 +128,7 @@ fn fail_closed(r: &mut Request<'_>) {
 }
 
 fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> Result<(), OutOfMemory> {
-    let (Some(facts), Some(decision)) = (kept.facts.get(), kept.decision.get()) else { return Ok(()) };
+    let Some((_, facts, decision)) = kept.decided(r) else { return Ok(()) };
     if !policy.is_active || decision.status == Status::Bypass {
         return Ok(());
     }
@@ -159,7 +143,7 @@ fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> R
     if is_left_to_others || (!policy.overrides && has_allow_origin(r)) {
         return write::vary_only(r, policy, is_preflight);
     }
-    write::response(r, policy, facts, is_preflight, decision.grant)
+    write::response(r, policy, &facts, is_preflight, decision.grant)
 }
 
 fn has_allow_origin(r: &mut Request<'_>) -> bool {
@@ -171,14 +155,18 @@ unsafe extern "C" fn first(request: *mut ngx_http_request_t) -> ngx_int_t {
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
     let in_effect = r.kept(location.slot).policy.get();
-    // In both, `None` is a null pointer, and mostly they are the same.
-    if location.policy().map_or(ptr::null(), ptr::from_ref) == in_effect.map_or(ptr::null(), ptr::from_ref) {
-        return BEHIND_FIRST.next(r);
-    }
     match location.policy() {
+        // Mostly, there is none here and none in effect, or the same.
+        policy if is_same(policy, in_effect) => BEHIND_FIRST.next(r),
         Some(policy) if r.is_main() => unseen(r, location, policy),
         _ => BEHIND_FIRST.next(r),
     }
+}
+
+/// Whether both are the same policy, or none.
+#[inline(always)]
+fn is_same(a: Option<&Policy>, b: Option<&Policy>) -> bool {
+    a.map_or(ptr::null(), ptr::from_ref) == b.map_or(ptr::null(), ptr::from_ref)
 }
 
 /// The response to a request that the phase handler may not have seen in this location.
@@ -198,8 +186,10 @@ fn take_over(mut r: Request<'_>, location: &LocationConf, status: u16) -> ngx_in
     r.replace_response(status);
     let sent = BEHIND_FIRST.next_and_return(&mut r);
     // Whoever has begun the response now sends its body, unless the header is all of it.
-    let has_body = matches!(sent, Code::OK | Code::AGAIN) && !r.is_header_only();
-    r.kept(location.slot).drops_body.set(has_body);
+    if matches!(sent, Code::OK | Code::AGAIN) && !r.is_header_only() {
+        BEHIND_BODY.install_once(body);
+        r.kept(location.slot).drops_body.set(true);
+    }
     sent.0
 }
 

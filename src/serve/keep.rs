@@ -4,13 +4,18 @@ use std::cell::Cell;
 use std::ffi::c_void;
 
 use cors_policy::origins::Evaluated;
-use cors_policy::{Decision, Facts};
+use cors_policy::{Decision, Facts, Grant, Status};
+
+use super::read::Read;
 
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
-use crate::nginx::slot::{Keeps, Late, Latest, Slot};
+use crate::nginx::headers_in::Count;
+use crate::nginx::request::Method;
+use crate::nginx::slot::{Keeps, Latest, Slot};
+use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
-use crate::zeroable;
+use crate::{zeroable, zeroable_enum};
 
 zeroable! {
     /// What is kept of a request.
@@ -19,8 +24,10 @@ zeroable! {
         /// to and that has its own.
         pub policy: Cell<Option<&'r Policy>>,
         /// What decisions depend on.
-        pub facts: Late<Facts<'r>>,
-        /// The decision under `policy`.
+        pub read: Read<'r>,
+        /// How the response is written; this says what was decided if `Origin` alone decides.
+        pub way: Cell<Way>,
+        /// Otherwise, the decision under `policy`.
         pub decision: Latest<Decision>,
         /// Whether the denial has been logged.
         pub is_logged: Cell<bool>,
@@ -33,6 +40,20 @@ zeroable! {
     }
 }
 
+zeroable_enum! {
+    /// How a response is written.
+    pub enum Way {
+        /// By all that is kept.
+        General,
+        /// There is no `Origin`, and so nothing but `Vary`.
+        NoOrigin,
+        /// The one `Origin` is allowed by the list.
+        Allowed,
+        /// It is not.
+        Denied,
+    }
+}
+
 impl Keeps for LocationConf {
     type Of<'r> = Kept<'r>;
 }
@@ -41,18 +62,7 @@ impl Keeps for LocationConf {
 pub fn reserve(cf: &mut Configuration<'_>) -> Option<Slot<LocationConf>> {
     Slot::reserve(
         cf,
-        [
-            "cors kept 1",
-            "cors kept 2",
-            "cors kept 3",
-            "cors kept 4",
-            "cors kept 5",
-            "cors kept 6",
-            "cors kept 7",
-            "cors kept 8",
-            "cors kept 9",
-            "cors kept 10",
-        ],
+        ["cors kept 1", "cors kept 2", "cors kept 3", "cors kept 4", "cors kept 5", "cors kept 6", "cors kept 7"],
     )
 }
 
@@ -84,11 +94,43 @@ impl<'r> Kept<'r> {
         Ok(result)
     }
 
+    /// What was read and decided, once there is a policy in effect.
+    pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
+        let policy = self.policy.get()?;
+        let decision = match self.way.get() {
+            Way::General => self.decision.get()?,
+            Way::NoOrigin => Decision { status: Status::NoOrigin, grant: Grant::None },
+            Way::Allowed => Decision { status: Status::Allowed, grant: Grant::Origin },
+            Way::Denied => Decision { status: Status::Denied, grant: Grant::None },
+        };
+        Some((policy, self.facts(r), decision))
+    }
+
+    /// What was read.
+    pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
+        match self.way.get() {
+            Way::General => {}
+            Way::NoOrigin => self.read.origins.set(Count::None),
+            Way::Allowed | Way::Denied => self.read.origins.set(Count::One),
+        }
+        self.read.facts(r)
+    }
+
     /// Makes `policy` the one in effect, with a `decision` under it.
-    #[inline(always)]
     pub fn adopt(&self, policy: &'r Policy, decision: Decision) {
         self.policy.set(Some(policy));
+        self.way.set(Way::General);
         self.decision.set(decision);
         self.is_logged.set(false);
+    }
+
+    /// Makes `policy` the one in effect for a request other than `OPTIONS` that reaches its first location with a policy,
+    /// whose list alone decides.
+    #[inline(always)]
+    pub fn adopt_simple(&self, policy: &'r Policy, method: Method, origin: Str<'r>, way: Way) {
+        self.policy.set(Some(policy));
+        self.way.set(way);
+        self.read.method.set(method);
+        self.read.origin.set(origin);
     }
 }

@@ -6,16 +6,17 @@
 
 use std::ptr;
 
-use cors_policy::facts::{Field, MethodKind};
-use cors_policy::{Grant, Rules};
 use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
-use super::read::read;
+use super::keep::{Kept, Way};
+use super::read::find_origin;
 use crate::conf::{LocationConf, MainConf, Mode, Policy};
 use crate::nginx::chain::install_phase_handler;
 use crate::nginx::configuration::Configuration;
+use crate::nginx::headers_in::Count;
 use crate::nginx::request::{Code, Method};
+use crate::nginx::strings::Str;
 use crate::nginx::Request;
 
 /// Puts the handler in front of those of the phase.
@@ -32,13 +33,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     let location: &LocationConf = r.location();
     if let Some(policy) = location.policy() {
         if r.is_main() {
-            let in_effect = r.kept(location.slot).policy.get();
-            if in_effect.is_none() && policy.mode != Mode::General && r.method() != Method::Options {
-                return simple_case(r, location, policy);
-            }
-            if !in_effect.is_some_and(|in_effect| ptr::eq(in_effect, policy)) {
-                return general_case(r, location, policy);
-            }
+            return with_policy(r, location, policy);
         }
     }
     go_on(r)
@@ -47,21 +42,57 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 // The functions below are entered by a jump, so that most requests do not pay for the stack frame that few need. They have C's
 // calling convention because a Rust function that might unwind cannot be jumped to.
 
-/// The request reaches its first location with a policy, and `Origin` alone decides.
+/// Most requests reach one location with a policy, and `Origin` alone decides.
 #[inline(never)]
-extern "C" fn simple_case<'r>(mut r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
+extern "C" fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let kept = r.kept(location.slot);
-    let Ok(facts) = read(&mut r) else { return Code::ERROR.0 };
-    if facts.method == MethodKind::Options {
+    if let Some(in_effect) = kept.policy.get() {
+        return if ptr::eq(in_effect, policy) { go_on(r) } else { general_case(r, location, policy) };
+    }
+    let method = r.method_sent();
+    if policy.mode != Mode::List || method == Method::Options {
         return general_case(r, location, policy);
     }
-    let facts = kept.facts.set(facts);
-    let grant = match (policy.mode, facts.origin) {
-        (Mode::Any, _) => Grant::Any,
-        (_, Field::One(origin)) if r.guard(false, |_| policy.rules.origins.allows(origin)) => Grant::Origin,
-        _ => Grant::None,
-    };
-    kept.adopt(policy, Rules::decide(facts, grant));
+    if location.reads_all {
+        return with_rest(r, location, policy, method);
+    }
+    simple_case(r, location, policy, method)
+}
+
+/// A location that the request is redirected to may look at more than `Origin`.
+#[inline(never)]
+extern "C" fn with_rest<'r>(
+    r: Request<'r>,
+    location: &'r LocationConf,
+    policy: &'r Policy,
+    method: Method,
+) -> ngx_int_t {
+    r.kept(location.slot).read.read_rest(&r);
+    simple_case(r, location, policy, method)
+}
+
+#[inline(always)]
+fn simple_case<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy, method: Method) -> ngx_int_t {
+    let kept = r.kept(location.slot);
+    match find_origin(&r) {
+        (Count::None, origin) => kept.adopt_simple(policy, method, origin, Way::NoOrigin),
+        (Count::One, origin) => return with_origin(r, kept, policy, origin, method),
+        (Count::Many, _) => return general_case(r, location, policy),
+    }
+    go_on(r)
+}
+
+/// The request has one `Origin`.
+#[inline(never)]
+extern "C" fn with_origin<'r>(
+    mut r: Request<'r>,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+    origin: Str<'r>,
+    method: Method,
+) -> ngx_int_t {
+    let is_allowed = r.guard(false, |_| policy.rules.origins.allows(origin.as_bytes()));
+    kept.adopt_simple(policy, method, origin, if is_allowed { Way::Allowed } else { Way::Denied });
     go_on(r)
 }
 

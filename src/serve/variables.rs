@@ -63,9 +63,8 @@ fn set<'r>(
         if kept.is_deciding.get() {
             return b"";
         }
-        if let (Some(policy), Some(facts), Some(decision)) = (kept.policy.get(), kept.facts.get(), kept.decision.get())
-        {
-            return if policy.is_active { choose(policy, facts, decision) } else { b"" };
+        if let Some((policy, facts, decision)) = kept.decided(r) {
+            return if policy.is_active { choose(policy, &facts, decision) } else { b"" };
         }
         match location.policy().filter(|policy| policy.is_active) {
             Some(policy) => match preview(r, policy, kept) {

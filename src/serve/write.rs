@@ -5,7 +5,7 @@ use cors_policy::{preflight, vary, Facts, Grant};
 
 use crate::conf::{Policy, Prepared};
 use crate::nginx::header_list::{has_name, name};
-use crate::nginx::strings::string;
+use crate::nginx::strings::{string, Str};
 use crate::nginx::{OutOfMemory, Request};
 
 /// Whether a field may be one that [`among_existing`] looks at.
@@ -16,7 +16,7 @@ const PREFIX: &[u8] = b"access-control-";
 pub fn among_existing<'r>(
     r: &mut Request<'r>,
     prepared: &'r Prepared,
-    origin: Option<&'r [u8]>,
+    origin: Option<Str<'r>>,
 ) -> Result<(), OutOfMemory> {
     if remove(r) {
         r.push_headers(prepared.fields_without_vary(), origin)?;
@@ -48,7 +48,7 @@ pub fn response<'r>(
                 extend_vary(r, vary::PRIVATE_NETWORK)?;
             }
         }
-        Grant::Origin => among_existing(r, prepared, facts.origin.one())?,
+        Grant::Origin => among_existing(r, prepared, facts.origin.one().map(Str::from))?,
         Grant::None => among_existing(r, prepared, None)?,
     }
     if is_preflight && grant != Grant::None {
@@ -110,7 +110,7 @@ fn echo<'r>(r: &mut Request<'r>, policy: &Policy, facts: &Facts<'r>) -> Result<(
         }
     }
     if policy.echoes_headers {
-        let names = facts.request_headers.unwrap_or_default();
+        let names = facts.request_headers;
         if elements(names).next().is_some() && elements(names).all(is_token) {
             // HTTP/2 hands white space at the ends on, and forbids it in an answer (RFC 9113, section 8.2.1).
             r.push_header("Access-Control-Allow-Headers", trim(names))?;
