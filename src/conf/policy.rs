@@ -132,6 +132,12 @@ impl Policy {
         })
     }
 
+    /// Whether the answer to a preflight takes anything from the request apart from its origin.
+    #[inline]
+    pub fn echoes(&self) -> bool {
+        self.echoes_method || self.echoes_headers || self.private_network
+    }
+
     /// The status that a preflight is answered with at once; `None` if the request goes on.
     pub fn preflight_answer(&self, status: Status) -> Option<u16> {
         match status {

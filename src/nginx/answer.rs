@@ -3,7 +3,7 @@
 use ngx::ffi::{ngx_chain_t, ngx_http_clean_header, ngx_int_t, ngx_uint_t, NGX_HTTP_LAST, NGX_HTTP_OK, NGX_OK};
 
 use super::fallible::{ngx_http_discard_request_body, ngx_http_send_header, ngx_http_send_special};
-use super::layout::{DISABLE_NOT_MODIFIED, EXPECT_TESTED, HEADER_ONLY, INTERNAL, KEEPALIVE, LAST_BUF};
+use super::layout::{DISABLE_NOT_MODIFIED, EXPECT_TESTED, HEADER_ONLY, KEEPALIVE, LAST_BUF};
 use super::request::{Code, Request};
 
 impl Request<'_> {
@@ -17,7 +17,7 @@ impl Request<'_> {
     #[inline(always)]
     pub fn answer(&mut self, status: u16) -> Code {
         // After a redirect, there may be fields of the response that this one takes the place of, and its status.
-        if INTERNAL.is_set(self.fields()) || self.fields().err_status != 0 {
+        if self.is_internal() || self.fields().err_status != 0 {
             self.clean();
         }
         self.set_empty(status);

@@ -113,7 +113,7 @@ impl<'r> Elements<'r> {
         loop {
             // SAFETY: from `at` to `end` there are elements, of a list that lives as long as `'r`.
             unsafe {
-                while self.end.offset_from(self.at) >= 4 {
+                while self.end.byte_offset_from(self.at) >= 4 * size_of::<ngx_table_elt_t>() as isize {
                     let [a, b, c, d] = &*self.at.cast::<[ngx_table_elt_t; 4]>();
                     if wanted(a) || wanted(b) || wanted(c) || wanted(d) {
                         break;

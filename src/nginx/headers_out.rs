@@ -49,7 +49,7 @@ impl<'r> Request<'r> {
             }
             let at = last.elts.cast::<ngx_table_elt_t>().add(last.nelts);
             last.nelts = end;
-            copy(headers, at);
+            ptr::copy_nonoverlapping(headers.as_ptr(), at, headers.len());
             if let Some(value) = first {
                 (*at).value = value.as_string();
             }
@@ -57,14 +57,22 @@ impl<'r> Request<'r> {
         Ok(())
     }
 
-    /// Adds a field to a response that has none yet.
+    /// Adds fields, like [`Request::push_headers`], to a response that has none yet; returns whether there were few enough
+    /// for that. There is no call in it.
     #[inline(always)]
-    pub fn push_first_header(&mut self, header: &'r ngx_table_elt_t) {
+    pub fn push_first_headers(&mut self, headers: &'r [ngx_table_elt_t], first: Option<Str<'r>>) -> bool {
         let part = &mut self.fields_mut().headers_out.headers.part;
-        debug_assert!(part.nelts == 0);
-        // SAFETY: nginx makes the list with room for 20 (`ngx_http_alloc_request`), of which none is in use.
-        unsafe { part.elts.cast::<ngx_table_elt_t>().write(*header) };
-        part.nelts = 1;
+        let at = part.elts.cast::<ngx_table_elt_t>();
+        // SAFETY: nginx makes the list with room for 20 (`ngx_http_alloc_request`).
+        if part.nelts != 0 || !unsafe { copy_few(headers, at) } {
+            return false;
+        }
+        part.nelts = headers.len();
+        if let Some(value) = first {
+            // SAFETY: the first is there, as `headers` are not empty.
+            unsafe { (*at).value = value.as_string() };
+        }
+        true
     }
 
     /// Adds one field whose value was made for this request.
@@ -99,32 +107,24 @@ impl<'r> Request<'r> {
     }
 }
 
-/// Copies `headers` to `at`, up to four without a call: a function without calls saves no registers.
+/// Copies one to six `headers` to `at`; returns `false` if there are more, or none.
 ///
 /// # Safety
-/// There is room for them.
+/// There is room for six.
 #[inline(always)]
-unsafe fn copy(headers: &[ngx_table_elt_t], at: *mut ngx_table_elt_t) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match headers {
-            [a] => at.write(*a),
-            [a, b] => {
-                at.write(*a);
-                at.add(1).write(*b);
-            }
-            [a, b, c] => {
-                at.write(*a);
-                at.add(1).write(*b);
-                at.add(2).write(*c);
-            }
-            [a, b, c, d] => {
-                at.write(*a);
-                at.add(1).write(*b);
-                at.add(2).write(*c);
-                at.add(3).write(*d);
-            }
-            _ => ptr::copy_nonoverlapping(headers.as_ptr(), at, headers.len()),
-        }
+unsafe fn copy_few(headers: &[ngx_table_elt_t], at: *mut ngx_table_elt_t) -> bool {
+    // Written out, because the compiler turns a loop into a call.
+    macro_rules! copy {
+        ($( $place:literal )+) => {
+            $(
+                match headers.get($place) {
+                    // SAFETY: the caller's promise.
+                    Some(header) => unsafe { at.add($place).write(*header) },
+                    None => return $place != 0,
+                }
+            )+
+        };
     }
+    copy!(0 1 2 3 4 5);
+    headers.len() == 6
 }

@@ -146,10 +146,16 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Whether the request has been redirected within nginx.
+    #[inline(always)]
+    pub fn is_internal(&self) -> bool {
+        INTERNAL.is_set(self.fields())
+    }
+
     /// The kind of the method that the client sent: `error_page` and `X-Accel-Redirect` turn methods into GET.
     #[inline(always)]
     pub fn method_sent(&self) -> Method {
-        if !INTERNAL.is_set(self.fields()) {
+        if !self.is_internal() {
             return self.method();
         }
         self.method_of_request_line()

@@ -4,9 +4,9 @@ use cors_policy::origins::{self, Evaluated};
 use cors_policy::{Decision, Facts, Grant, Rules, Status};
 
 use super::denial;
-use super::keep::Kept;
+use super::keep::{Kept, Way};
 use super::read::Read;
-use crate::conf::{LocationConf, MainConf, Policy};
+use crate::conf::{LocationConf, MainConf, Mode, Policy};
 use crate::nginx::log::Level;
 use crate::nginx::{OutOfMemory, Request};
 
@@ -59,6 +59,26 @@ pub fn arrive<'r>(
         denial::log_rejection(r, policy, kept, &facts);
     }
     Ok(None)
+}
+
+/// Decides about a preflight that reaches its first location with a policy, where the list alone decides; returns the status
+/// of its answer.
+#[inline]
+pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> u16 {
+    let is_any = policy.mode == Mode::Any;
+    if is_any || !policy.rules.origins.allows(kept.read.origin.get().as_bytes()) {
+        let grant = if is_any { Grant::Any } else { Grant::None };
+        kept.adopt(policy, Rules::decide(&kept.read.preflight(), grant));
+    } else if policy.echoes() {
+        kept.adopt(policy, Decision { status: Status::Preflight, grant: Grant::Origin });
+    } else {
+        kept.adopt_simple(policy, Way::Preflight);
+    }
+    denial::log(r, policy, kept);
+    if !is_any && kept.way.get() == Way::General && kept.decision.get().is_some_and(|d| d.grant == Grant::None) {
+        return policy.reject_status;
+    }
+    policy.preflight_status
 }
 
 /// The decision about a request that has not reached a location, for a variable that is used before it does.

@@ -60,27 +60,29 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 #[inline(never)]
-extern "C" fn with_policy<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match kept.way.get() {
-        Way::General => general_case(r, kept, policy),
-        Way::Allowed if r.has_no_headers_out() => {
-            let written = r.push_headers(policy.allowed.fields(), Some(kept.read.origin.get()));
-            go_on(r, Some(written))
-        }
-        Way::Allowed => among_existing(r, &policy.allowed, kept.read.origin.get()),
-        Way::Denied if r.log().writes(policy.log_level) => log_denied(r, kept, policy),
-        Way::Denied | Way::NoOrigin => write_vary(r, policy),
-    }
+extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    let origin = kept.read.origin.get();
+    let (prepared, origin) = match kept.way.get() {
+        Way::Allowed => (&policy.allowed, Some(origin)),
+        Way::Denied if r.log().writes(policy.log_level) => return log_denied(r, kept, policy),
+        Way::NoOrigin | Way::Denied => (&policy.denied, None),
+        Way::Preflight => (&policy.preflight, Some(origin)),
+        Way::ForAll => (&policy.allowed, None),
+        Way::General => return general_case(r, kept, policy),
+    };
+    write_first(r, prepared, origin)
 }
 
-/// Writes a denied response, or one to a request without an origin.
+/// Writes a response that has no fields yet.
 #[inline(always)]
-fn write_vary<'r>(mut r: Request<'r>, policy: &'r Policy) -> ngx_int_t {
-    if let ([vary], true) = (policy.denied.fields(), r.has_no_headers_out()) {
-        r.push_first_header(vary);
+fn write_first<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<Str<'r>>) -> ngx_int_t {
+    if r.push_first_headers(prepared.fields(), origin) {
         return NEXT.next(r);
     }
-    among_existing_for_all(r, &policy.denied)
+    match origin {
+        Some(origin) => among_existing(r, prepared, origin),
+        None => among_existing_for_all(r, prepared),
+    }
 }
 
 /// Writes a response to an allowed origin that has fields already.
@@ -100,7 +102,7 @@ extern "C" fn among_existing_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepa
 #[cold]
 extern "C" fn log_denied<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     r.guard((), |r| denial::log(r, policy, kept));
-    write_vary(r, policy)
+    write_first(r, &policy.denied, None)
 }
 
 /// The rest.

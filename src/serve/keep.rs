@@ -11,9 +11,7 @@ use super::read::Read;
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
-use crate::nginx::request::Method;
 use crate::nginx::slot::{Keeps, Latest, Slot};
-use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
 use crate::{zeroable, zeroable_enum};
 
@@ -51,6 +49,10 @@ zeroable_enum! {
         Allowed,
         /// It is not.
         Denied,
+        /// Whatever `Origin` is, the list is `*`.
+        ForAll,
+        /// The answer to a preflight whose one `Origin` is allowed by the list, and that echoes nothing.
+        Preflight,
     }
 }
 
@@ -102,6 +104,11 @@ impl<'r> Kept<'r> {
             Way::NoOrigin => Decision { status: Status::NoOrigin, grant: Grant::None },
             Way::Allowed => Decision { status: Status::Allowed, grant: Grant::Origin },
             Way::Denied => Decision { status: Status::Denied, grant: Grant::None },
+            Way::ForAll if self.read.origins.get() == Count::None => {
+                Decision { status: Status::NoOrigin, grant: Grant::Any }
+            }
+            Way::ForAll => Decision { status: Status::Allowed, grant: Grant::Any },
+            Way::Preflight => Decision { status: Status::Preflight, grant: Grant::Origin },
         };
         Some((policy, self.facts(r), decision))
     }
@@ -109,7 +116,8 @@ impl<'r> Kept<'r> {
     /// What was read.
     pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
         match self.way.get() {
-            Way::General => {}
+            Way::General | Way::ForAll => {}
+            Way::Preflight => return self.read.preflight(),
             Way::NoOrigin => self.read.origins.set(Count::None),
             Way::Allowed | Way::Denied => self.read.origins.set(Count::One),
         }
@@ -124,13 +132,10 @@ impl<'r> Kept<'r> {
         self.is_logged.set(false);
     }
 
-    /// Makes `policy` the one in effect for a request other than `OPTIONS` that reaches its first location with a policy,
-    /// whose list alone decides.
+    /// Makes `policy` the one in effect for a request that reaches its first location with a policy, whose list alone decides.
     #[inline(always)]
-    pub fn adopt_simple(&self, policy: &'r Policy, method: Method, origin: Str<'r>, way: Way) {
+    pub fn adopt_simple(&self, policy: &'r Policy, way: Way) {
         self.policy.set(Some(policy));
         self.way.set(way);
-        self.read.method.set(method);
-        self.read.origin.set(origin);
     }
 }

@@ -8,7 +8,7 @@ use std::ptr;
 
 use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 
-use super::decide::arrive;
+use super::decide::{arrive, decide_preflight};
 use super::keep::{Kept, Way};
 use super::read::find_origin;
 use crate::conf::{LocationConf, MainConf, Mode, Policy};
@@ -16,7 +16,6 @@ use crate::nginx::chain::install_phase_handler;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::{Code, Method};
-use crate::nginx::strings::Str;
 use crate::nginx::Request;
 
 /// Puts the handler in front of those of the phase.
@@ -49,63 +48,71 @@ extern "C" fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy
     if let Some(in_effect) = kept.policy.get() {
         return if ptr::eq(in_effect, policy) { go_on(r) } else { general_case(r, location, policy) };
     }
-    let method = r.method_sent();
-    if policy.mode != Mode::List || method == Method::Options {
+    if policy.mode == Mode::General || r.is_internal() || location.reads_all {
         return general_case(r, location, policy);
     }
-    if location.reads_all {
-        return with_rest(r, location, policy, method);
+    match r.method() {
+        Method::Options => return options(r, location, policy),
+        method => kept.read.method.set(method),
     }
-    simple_case(r, location, policy, method)
+    match find_origin(&r, &kept.read.origin) {
+        Count::One if policy.mode == Mode::List => with_origin(r, kept, policy),
+        Count::None if policy.mode == Mode::List => {
+            kept.adopt_simple(policy, Way::NoOrigin);
+            go_on(r)
+        }
+        Count::Many if policy.mode == Mode::List => general_case(r, location, policy),
+        origins => {
+            kept.read.origins.set(origins);
+            kept.adopt_simple(policy, Way::ForAll);
+            go_on(r)
+        }
+    }
 }
 
-/// A location that the request is redirected to may look at more than `Origin`.
+/// The request has one `Origin`, which the list allows or does not.
 #[inline(never)]
-extern "C" fn with_rest<'r>(
-    r: Request<'r>,
-    location: &'r LocationConf,
-    policy: &'r Policy,
-    method: Method,
-) -> ngx_int_t {
-    r.kept(location.slot).read.read_rest(&r);
-    simple_case(r, location, policy, method)
-}
-
-#[inline(always)]
-fn simple_case<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy, method: Method) -> ngx_int_t {
-    let kept = r.kept(location.slot);
-    match find_origin(&r) {
-        (Count::None, origin) => kept.adopt_simple(policy, method, origin, Way::NoOrigin),
-        (Count::One, origin) => return with_origin(r, kept, policy, origin, method),
-        (Count::Many, _) => return general_case(r, location, policy),
-    }
+extern "C" fn with_origin<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    let is_allowed = r.guard(false, |_| policy.rules.origins.allows(kept.read.origin.get().as_bytes()));
+    kept.adopt_simple(policy, if is_allowed { Way::Allowed } else { Way::Denied });
     go_on(r)
 }
 
-/// The request has one `Origin`.
+/// An `OPTIONS` request reaches its first location with a policy.
 #[inline(never)]
-extern "C" fn with_origin<'r>(
-    mut r: Request<'r>,
-    kept: &'r Kept<'r>,
-    policy: &'r Policy,
-    origin: Str<'r>,
-    method: Method,
-) -> ngx_int_t {
-    let is_allowed = r.guard(false, |_| policy.rules.origins.allows(origin.as_bytes()));
-    kept.adopt_simple(policy, method, origin, if is_allowed { Way::Allowed } else { Way::Denied });
-    go_on(r)
-}
-
-#[inline(never)]
-extern "C" fn general_case<'r>(mut r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
-    let answer = r.guard(Some(Code::ERROR), |r| match arrive(r, location, policy, true) {
-        Ok(Some(status)) => Some(r.answer(status)),
-        Ok(None) => None,
-        Err(_) => Some(Code::ERROR),
+extern "C" fn options<'r>(mut r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
+    let answer = r.guard(Some(Code::ERROR), |r| {
+        let kept = r.kept(location.slot);
+        match kept.read.read_preflight(r) {
+            Ok(true) if policy.answers_preflights => {
+                let status = decide_preflight(r, policy, kept);
+                Some(r.answer(status))
+            }
+            Ok(_) => return_from(r, location, policy),
+            Err(_) => Some(Code::ERROR),
+        }
     });
     match answer {
         Some(code) => code.0,
         None => go_on(r),
+    }
+}
+
+#[inline(never)]
+extern "C" fn general_case<'r>(mut r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
+    let answer = r.guard(Some(Code::ERROR), |r| return_from(r, location, policy));
+    match answer {
+        Some(code) => code.0,
+        None => go_on(r),
+    }
+}
+
+/// What the handler returns; `None` if the request goes on.
+fn return_from<'r>(r: &mut Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> Option<Code> {
+    match arrive(r, location, policy, true) {
+        Ok(Some(status)) => Some(r.answer(status)),
+        Ok(None) => None,
+        Err(_) => Some(Code::ERROR),
     }
 }
 

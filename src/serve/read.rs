@@ -47,11 +47,10 @@ impl<'r> Read<'r> {
         let method = r.method_sent();
         self.method.set(method);
         if method == Method::Options {
-            return self.read_preflight(r);
+            self.read_preflight(r)?;
+        } else {
+            self.origins.set(find_origin(r, &self.origin));
         }
-        let (origins, origin) = find_origin(r);
-        self.origins.set(origins);
-        self.origin.set(origin);
         if reads_all {
             self.read_rest(r);
         }
@@ -67,17 +66,18 @@ impl<'r> Read<'r> {
         site
     }
 
-    fn read_preflight(&self, r: &mut Request<'r>) -> Result<(), OutOfMemory> {
-        let mut lines = Count::None;
+    /// Reads the facts of an `OPTIONS` request; returns whether it is a preflight.
+    pub fn read_preflight(&self, r: &mut Request<'r>) -> Result<bool, OutOfMemory> {
+        let (mut origins, mut methods, mut lines) = (Count::None, Count::None, Count::None);
         for (name, value) in r.fields_in(&PREFLIGHT_NAMES) {
             match name {
                 ORIGIN => {
                     self.origin.set(value);
-                    self.origins.set(self.origins.get().next());
+                    origins = origins.next();
                 }
                 REQUEST_METHOD => {
                     self.request_method.set(value);
-                    self.request_methods.set(self.request_methods.get().next());
+                    methods = methods.next();
                 }
                 REQUEST_HEADERS => {
                     self.request_headers.set(value);
@@ -86,10 +86,13 @@ impl<'r> Read<'r> {
                 _ => self.private_network.set(self.private_network.get() || value.as_bytes() == b"true"),
             }
         }
+        self.method.set(Method::Options);
+        self.origins.set(origins);
+        self.request_methods.set(methods);
         if lines == Count::Many {
             self.join_request_headers(r)?;
         }
-        Ok(())
+        Ok(self.preflight().preflight_method().is_some())
     }
 
     /// Field lines of one name are one list (RFC 9110, section 5.3).
@@ -102,9 +105,14 @@ impl<'r> Read<'r> {
     }
 
     /// The facts that were read.
-    #[inline]
     pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
         let site = self.site.get().unwrap_or_else(|| self.read_rest(r));
+        Facts { site, host: self.host.get().as_bytes(), ..self.preflight() }
+    }
+
+    /// The facts of a preflight: enforcement, which exempts it, does not look at more.
+    #[inline]
+    pub fn preflight(&self) -> Facts<'r> {
         Facts {
             method: match self.method.get() {
                 Method::Read => MethodKind::Read,
@@ -115,22 +123,20 @@ impl<'r> Read<'r> {
             request_method: field(self.request_methods.get(), self.request_method.get()),
             request_headers: self.request_headers.get().as_bytes(),
             private_network: self.private_network.get(),
-            site,
-            host: self.host.get().as_bytes(),
+            ..Facts::default()
         }
     }
 }
 
-/// How many `Origin` fields there are, and the value of the first.
+/// How many `Origin` fields there are; the value of the first is put into `first`.
 #[inline(always)]
-pub fn find_origin<'r>(r: &Request<'r>) -> (Count, Str<'r>) {
+pub fn find_origin<'r>(r: &Request<'r>, first: &Cell<Str<'r>>) -> Count {
     let mut fields = r.fields_in(&ORIGIN_NAME);
+    let Some((_, origin)) = fields.next() else { return Count::None };
+    first.set(origin);
     match fields.next() {
-        None => (Count::None, Str::default()),
-        Some((_, origin)) => match fields.next() {
-            None => (Count::One, origin),
-            Some(_) => (Count::Many, origin),
-        },
+        None => Count::One,
+        Some(_) => Count::Many,
     }
 }
 
