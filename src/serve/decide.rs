@@ -66,19 +66,19 @@ pub fn arrive<'r>(
 #[inline]
 pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> u16 {
     let is_any = policy.mode == Mode::Any;
-    if is_any || !policy.rules.origins.allows(kept.read.origin.get().as_bytes()) {
-        let grant = if is_any { Grant::Any } else { Grant::None };
-        kept.adopt(policy, Rules::decide(&kept.read.preflight(), grant));
+    let mut answer = policy.preflight_status;
+    if is_any {
+        kept.adopt(policy, Decision { status: Status::Preflight, grant: Grant::Any });
+    } else if !policy.rules.origins.allows(kept.read.origin.get().as_bytes()) {
+        kept.adopt(policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None });
+        answer = policy.reject_status;
     } else if policy.echoes() {
         kept.adopt(policy, Decision { status: Status::Preflight, grant: Grant::Origin });
     } else {
         kept.adopt_simple(policy, Way::Preflight);
     }
     denial::log(r, policy, kept);
-    if !is_any && kept.way.get() == Way::General && kept.decision.get().is_some_and(|d| d.grant == Grant::None) {
-        return policy.reject_status;
-    }
-    policy.preflight_status
+    answer
 }
 
 /// The decision about a request that has not reached a location, for a variable that is used before it does.
@@ -88,7 +88,7 @@ pub fn preview<'r>(
     kept: &'r Kept<'r>,
 ) -> Result<(Facts<'r>, Decision), OutOfMemory> {
     let read = Read::default();
-    read.read(r, true)?;
+    read.read(r, false)?;
     let facts = read.facts(r);
     // The values are read when the request reaches a location.
     let evaluations = kept.evaluations.get();

@@ -61,16 +61,20 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 
 #[inline(never)]
 extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    let origin = kept.read.origin.get();
-    let (prepared, origin) = match kept.way.get() {
-        Way::Allowed => (&policy.allowed, Some(origin)),
-        Way::Denied if r.log().writes(policy.log_level) => return log_denied(r, kept, policy),
-        Way::NoOrigin | Way::Denied => (&policy.denied, None),
-        Way::Preflight => (&policy.preflight, Some(origin)),
-        Way::ForAll => (&policy.allowed, None),
-        Way::General => return general_case(r, kept, policy),
-    };
-    write_first(r, prepared, origin)
+    let way = kept.way.get();
+    if way == Way::NoOrigin {
+        return write_first(r, &policy.denied, None);
+    }
+    if way == Way::Allowed {
+        return write_first(r, &policy.allowed, Some(kept.read.origin.get()));
+    }
+    match way {
+        Way::Denied if r.log().writes(policy.log_level) => log_denied(r, kept, policy),
+        Way::Denied => write_first(r, &policy.denied, None),
+        Way::Preflight => write_first(r, &policy.preflight, Some(kept.read.origin.get())),
+        Way::ForAll => write_first(r, &policy.allowed, None),
+        _ => general_case(r, kept, policy),
+    }
 }
 
 /// Writes a response that has no fields yet.

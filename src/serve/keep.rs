@@ -26,7 +26,7 @@ zeroable! {
         /// How the response is written; this says what was decided if `Origin` alone decides.
         pub way: Cell<Way>,
         /// Otherwise, the decision under `policy`.
-        pub decision: Latest<Decision>,
+        decision: Latest<Decision>,
         /// Whether the denial has been logged.
         pub is_logged: Cell<bool>,
         /// Whether a decision is being made: the module's variables are empty meanwhile, so that it never depends on itself.
@@ -62,10 +62,7 @@ impl Keeps for LocationConf {
 
 /// Reserves the memory for it in each request.
 pub fn reserve(cf: &mut Configuration<'_>) -> Option<Slot<LocationConf>> {
-    Slot::reserve(
-        cf,
-        ["cors kept 1", "cors kept 2", "cors kept 3", "cors kept 4", "cors kept 5", "cors kept 6", "cors kept 7"],
-    )
+    Slot::reserve(cf, ["cors kept 1", "cors kept 2", "cors kept 3", "cors kept 4"])
 }
 
 /// What values with variables evaluated to, the first time that they were needed.

@@ -42,26 +42,34 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 // calling convention because a Rust function that might unwind cannot be jumped to.
 
 /// Most requests reach one location with a policy, and `Origin` alone decides.
-#[inline(never)]
-extern "C" fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
+#[inline(always)]
+fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let kept = r.kept(location.slot);
     if let Some(in_effect) = kept.policy.get() {
         return if ptr::eq(in_effect, policy) { go_on(r) } else { general_case(r, location, policy) };
     }
-    if policy.mode == Mode::General || r.is_internal() || location.reads_all {
+    if policy.mode == Mode::General || location.reads_all || r.is_internal() {
         return general_case(r, location, policy);
     }
     match r.method() {
         Method::Options => return options(r, location, policy),
         method => kept.read.method.set(method),
     }
+    simple_case(r, kept, policy)
+}
+
+#[inline(never)]
+extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match find_origin(&r, &kept.read.origin) {
         Count::One if policy.mode == Mode::List => with_origin(r, kept, policy),
         Count::None if policy.mode == Mode::List => {
             kept.adopt_simple(policy, Way::NoOrigin);
             go_on(r)
         }
-        Count::Many if policy.mode == Mode::List => general_case(r, location, policy),
+        Count::Many if policy.mode == Mode::List => {
+            let location = r.location();
+            general_case(r, location, policy)
+        }
         origins => {
             kept.read.origins.set(origins);
             kept.adopt_simple(policy, Way::ForAll);

@@ -4,11 +4,11 @@
 use std::cell::Cell;
 
 use cors_policy::facts::{Facts, Field, MethodKind, Site};
+use cors_policy::preflight::requested_method;
 
 use crate::nginx::header_list::Names;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
-use crate::nginx::slot::Latest;
 use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
 use crate::zeroable;
@@ -26,125 +26,130 @@ const REQUEST_METHOD: usize = 1;
 const REQUEST_HEADERS: usize = 2;
 
 zeroable! {
-    /// The facts as a request keeps them.
+    /// The facts as a request keeps them: what most decisions depend on, and where the rest is.
     pub struct Read<'r> {
         pub origin: Cell<Str<'r>>,
-        request_method: Cell<Str<'r>>,
-        request_headers: Cell<Str<'r>>,
-        host: Cell<Str<'r>>,
-        site: Latest<Site>,
         pub method: Cell<Method>,
         pub origins: Cell<Count>,
-        request_methods: Cell<Count>,
-        private_network: Cell<bool>,
+        preflight: Cell<Option<&'r Preflight<'r>>>,
+        rest: Cell<Option<&'r Rest<'r>>>,
     }
 }
 
+/// What only matters of an `OPTIONS` request.
+#[derive(Clone, Copy, Default)]
+struct Preflight<'r> {
+    request_method: Field<'r>,
+    request_headers: &'r [u8],
+    private_network: bool,
+}
+
+/// What only enforcement looks at, and what tells a denial of the server's own origin from others.
+#[derive(Clone, Copy)]
+struct Rest<'r> {
+    site: Site,
+    host: &'r [u8],
+}
+
 impl<'r> Read<'r> {
-    /// Reads the facts. What enforcement looks at, and what tells a denial of the server's own origin from others, is read if
-    /// a location of the configuration enforces; if none does, no response depends on it.
+    /// Reads the facts. The rest is read if a location of the configuration enforces; if none does, no response depends on it.
     pub fn read(&self, r: &mut Request<'r>, reads_all: bool) -> Result<(), OutOfMemory> {
         let method = r.method_sent();
-        self.method.set(method);
         if method == Method::Options {
             self.read_preflight(r)?;
         } else {
+            self.method.set(method);
             self.origins.set(find_origin(r, &self.origin));
         }
         if reads_all {
-            self.read_rest(r);
+            self.rest.set(Some(r.keep(Rest::of(r))?));
         }
         Ok(())
     }
 
-    /// Reads what matters apart from `Origin`.
-    pub fn read_rest(&self, r: &Request<'r>) -> Site {
-        let mut site = Site::default();
-        r.fields_in(&SITE_NAME).for_each(|(_, value)| site.add(value.as_bytes()));
-        self.site.set(site);
-        self.host.set(r.host());
-        site
-    }
-
     /// Reads the facts of an `OPTIONS` request; returns whether it is a preflight.
     pub fn read_preflight(&self, r: &mut Request<'r>) -> Result<bool, OutOfMemory> {
-        let (mut origins, mut methods, mut lines) = (Count::None, Count::None, Count::None);
+        let mut preflight = Preflight::default();
+        let (mut origins, mut lines) = (Count::None, Count::None);
         for (name, value) in r.fields_in(&PREFLIGHT_NAMES) {
             match name {
                 ORIGIN => {
                     self.origin.set(value);
                     origins = origins.next();
                 }
-                REQUEST_METHOD => {
-                    self.request_method.set(value);
-                    methods = methods.next();
-                }
+                REQUEST_METHOD => preflight.request_method.add(value.as_bytes()),
                 REQUEST_HEADERS => {
-                    self.request_headers.set(value);
+                    preflight.request_headers = value.as_bytes();
                     lines = lines.next();
                 }
-                _ => self.private_network.set(self.private_network.get() || value.as_bytes() == b"true"),
+                _ => preflight.private_network |= value.as_bytes() == b"true",
             }
+        }
+        if lines == Count::Many {
+            preflight.request_headers = join_request_headers(r)?;
         }
         self.method.set(Method::Options);
         self.origins.set(origins);
-        self.request_methods.set(methods);
-        if lines == Count::Many {
-            self.join_request_headers(r)?;
-        }
-        Ok(self.preflight().preflight_method().is_some())
-    }
-
-    /// Field lines of one name are one list (RFC 9110, section 5.3).
-    #[cold]
-    fn join_request_headers(&self, r: &mut Request<'r>) -> Result<(), OutOfMemory> {
-        let fields = r.fields_in(&PREFLIGHT_NAMES).filter(|(name, _)| *name == REQUEST_HEADERS);
-        let joined = r.join(fields.map(|(_, value)| value.as_bytes()))?;
-        self.request_headers.set(Str::from(joined));
-        Ok(())
+        self.preflight.set(Some(r.keep(preflight)?));
+        let method = preflight.request_method.one().filter(|_| origins == Count::One);
+        Ok(method.and_then(requested_method).is_some())
     }
 
     /// The facts that were read.
     pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
-        let site = self.site.get().unwrap_or_else(|| self.read_rest(r));
-        Facts { site, host: self.host.get().as_bytes(), ..self.preflight() }
+        let Rest { site, host } = self.rest.get().copied().unwrap_or_else(|| Rest::of(r));
+        Facts { site, host, ..self.preflight() }
     }
 
     /// The facts of a preflight: enforcement, which exempts it, does not look at more.
     #[inline]
     pub fn preflight(&self) -> Facts<'r> {
+        let Preflight { request_method, request_headers, private_network } =
+            self.preflight.get().copied().unwrap_or_default();
         Facts {
             method: match self.method.get() {
                 Method::Read => MethodKind::Read,
                 Method::Options => MethodKind::Options,
                 Method::Other => MethodKind::Other,
             },
-            origin: field(self.origins.get(), self.origin.get()),
-            request_method: field(self.request_methods.get(), self.request_method.get()),
-            request_headers: self.request_headers.get().as_bytes(),
-            private_network: self.private_network.get(),
+            origin: match self.origins.get() {
+                Count::None => Field::Absent,
+                Count::One => Field::One(self.origin.get().as_bytes()),
+                Count::Many => Field::Many,
+            },
+            request_method,
+            request_headers,
+            private_network,
             ..Facts::default()
         }
     }
 }
 
-/// How many `Origin` fields there are; the value of the first is put into `first`.
-#[inline(always)]
-pub fn find_origin<'r>(r: &Request<'r>, first: &Cell<Str<'r>>) -> Count {
-    let mut fields = r.fields_in(&ORIGIN_NAME);
-    let Some((_, origin)) = fields.next() else { return Count::None };
-    first.set(origin);
-    match fields.next() {
-        None => Count::One,
-        Some(_) => Count::Many,
+impl<'r> Rest<'r> {
+    fn of(r: &Request<'r>) -> Rest<'r> {
+        let mut site = Site::default();
+        r.fields_in(&SITE_NAME).for_each(|(_, value)| site.add(value.as_bytes()));
+        Rest { site, host: r.host().as_bytes() }
     }
 }
 
-#[inline]
-fn field(count: Count, value: Str<'_>) -> Field<'_> {
-    match count {
-        Count::None => Field::Absent,
-        Count::One => Field::One(value.as_bytes()),
-        Count::Many => Field::Many,
+/// Field lines of one name are one list (RFC 9110, section 5.3).
+#[cold]
+fn join_request_headers<'r>(r: &mut Request<'r>) -> Result<&'r [u8], OutOfMemory> {
+    let fields = r.fields_in(&PREFLIGHT_NAMES).filter(|(name, _)| *name == REQUEST_HEADERS);
+    r.join(fields.map(|(_, value)| value.as_bytes()))
+}
+
+/// How many `Origin` fields there are; the value of the first is put into `first`.
+#[inline(always)]
+pub fn find_origin<'r>(r: &Request<'r>, first: &Cell<Str<'r>>) -> Count {
+    let mut count = Count::None;
+    for (_, origin) in r.fields_in(&ORIGIN_NAME) {
+        if count != Count::None {
+            return Count::Many;
+        }
+        first.set(origin);
+        count = Count::One;
     }
+    count
 }
