@@ -5,8 +5,10 @@
 //! number of strings. What is asked comes from attackers, what is stored does not: the hash needs no secret, because
 //! nothing that is asked can change how long the runs in the table are.
 
-/// From how many bytes on a string is compared without a call.
-pub const LONG: usize = 16;
+/// From here on, a string is compared without a call.
+pub const MEDIUM_FROM: usize = 16;
+/// Up to here, it is hashed and compared without a loop.
+pub const MEDIUM_TO: usize = 32;
 
 /// Where one string lies; `len` is 0 in a free slot. `tag` is what the place in the table does not say of the hash.
 #[derive(Clone, Copy, Default)]
@@ -58,16 +60,15 @@ impl Set {
     #[inline(always)]
     pub fn contains(&self, value: &[u8]) -> bool {
         match value.len() {
-            0..LONG => self.find(value, |a, b| a == b),
-            _ => self.contains_long(value),
+            0..MEDIUM_FROM => self.find(value, |a, b| a == b),
+            _ => self.find(value, equal),
         }
     }
 
-    /// Whether `value`, which has at least [`LONG`] bytes, is in the set. There is no call in it, as the comparison of short
-    /// strings is one.
+    /// Whether `value`, which has from [`MEDIUM_FROM`] to [`MEDIUM_TO`] bytes, as most origins have, is in the set.
     #[inline(always)]
-    pub fn contains_long(&self, value: &[u8]) -> bool {
-        self.find(value, equal)
+    pub fn contains_medium(&self, value: &[u8]) -> bool {
+        (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len()) && self.find(value, equal)
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use cors_policy::{expression, Problem, Reason};
 use super::complaints::Complaints;
 use super::directives::{needs, Needs};
 use super::messages::{Messages, Place};
-use super::policy::Policy;
+use super::policy::{Mode, Policy};
 use super::settings::{LevelDirectives, OriginRules, Settings};
 use crate::nginx::chain::Next;
 use crate::nginx::configuration::Configuration;
@@ -75,7 +75,10 @@ impl MainConf {
             conf.complete(above, self, cf);
         });
         let enforces = self.levels.iter().any(|level| level.enforces.get());
-        cf.each_level(|_, conf: &mut LocationConf| conf.reads_all = enforces);
+        cf.each_level(|_, conf: &mut LocationConf| {
+            conf.reads_all = enforces;
+            conf.is_simple = !enforces && conf.policy().is_some_and(|policy| policy.mode == Mode::List);
+        });
         self.warn_of_what_has_no_effect(log);
         match self.messages.failed() {
             true => Err(()),
@@ -109,6 +112,8 @@ pub struct LocationConf {
     pub is_own: bool,
     /// Whether all that a decision may depend on is read at once: a location that the request is redirected to may enforce.
     pub reads_all: bool,
+    /// Whether the list of origins decides alone, and nothing but `Origin` is read.
+    pub is_simple: bool,
     policy: Option<&'static Policy>,
     /// How many levels are above.
     depth: u32,
@@ -123,6 +128,7 @@ impl Default for LocationConf {
             slot: Slot::NOWHERE,
             is_own: false,
             reads_all: false,
+            is_simple: false,
             policy: None,
             depth: 0,
             directives: None,

@@ -4,10 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::{vary, Methods, Rules, Status};
+use ngx::ffi::ngx_table_elt_t;
 
 use super::prepared::Prepared;
 use super::settings::{MaxAge, Settings};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
+use crate::nginx::header_list::header;
 use crate::nginx::log::Level;
 
 /// The policy of a location. See the directive of the same name for each setting.
@@ -20,6 +22,8 @@ pub struct Policy {
     pub allowed: Prepared,
     /// What a response to another origin gets, and one to a request without an origin: `Vary` alone.
     pub denied: Prepared,
+    /// `Vary: Origin`, which is all of `denied` unless the list is `*`.
+    pub vary: ngx_table_elt_t,
     /// What the answer to a preflight gets, apart from what has to be echoed.
     pub preflight: Prepared,
     /// What the answer to a preflight from an origin that is not allowed gets.
@@ -115,6 +119,7 @@ impl Policy {
             variables,
             allowed: Prepared::new(vary, &allowed),
             denied: Prepared::new(vary, &[]),
+            vary: header("Vary", vary::SIMPLE.as_bytes()),
             preflight: Prepared::new(&preflight_vary, &preflight),
             preflight_denied: Prepared::new(&preflight_vary, &[]),
             echoes_method,

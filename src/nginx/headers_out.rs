@@ -57,6 +57,19 @@ impl<'r> Request<'r> {
         Ok(())
     }
 
+    /// Adds a field to a response that has none yet; returns whether that is so.
+    #[inline(always)]
+    pub fn push_first_header(&mut self, header: &'r ngx_table_elt_t) -> bool {
+        let part = &mut self.fields_mut().headers_out.headers.part;
+        if part.nelts != 0 {
+            return false;
+        }
+        // SAFETY: nginx makes the list with room for 20 (`ngx_http_alloc_request`).
+        unsafe { part.elts.cast::<ngx_table_elt_t>().write(*header) };
+        part.nelts = 1;
+        true
+    }
+
     /// Adds fields, like [`Request::push_headers`], to a response that has none yet; returns whether there were few enough
     /// for that. There is no call in it.
     #[inline(always)]

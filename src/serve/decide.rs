@@ -50,6 +50,9 @@ pub fn arrive<'r>(
             decision.status = if grant == Grant::None { Status::Denied } else { Status::Allowed };
         }
         kept.adopt(policy, decision);
+        if policy.mode == Mode::Any && !decision.status.is_preflight() {
+            kept.way.set(Way::ForAll);
+        }
         if let Some(answer) = policy.preflight_answer(decision.status).filter(|_| policy.is_active) {
             denial::log(r, policy, kept);
             return Ok(Some(answer).filter(|_| !policy.dry_run));
@@ -65,11 +68,8 @@ pub fn arrive<'r>(
 /// of its answer.
 #[inline]
 pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> u16 {
-    let is_any = policy.mode == Mode::Any;
     let mut answer = policy.preflight_status;
-    if is_any {
-        kept.adopt(policy, Decision { status: Status::Preflight, grant: Grant::Any });
-    } else if !policy.rules.origins.allows(kept.read.origin.get().as_bytes()) {
+    if !policy.rules.origins.allows(kept.read.origin.get().as_bytes()) {
         kept.adopt(policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None });
         answer = policy.reject_status;
     } else if policy.echoes() {

@@ -61,20 +61,31 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 
 #[inline(never)]
 extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    let way = kept.way.get();
-    if way == Way::NoOrigin {
-        return write_first(r, &policy.denied, None);
+    match kept.way.get() {
+        Way::NoOrigin => write_vary(r, policy),
+        Way::Allowed => write_first(r, &policy.allowed, Some(kept.read.origin.get())),
+        _ => less_common(r, kept, policy),
     }
-    if way == Way::Allowed {
-        return write_first(r, &policy.allowed, Some(kept.read.origin.get()));
-    }
-    match way {
+}
+
+#[inline(never)]
+extern "C" fn less_common<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match kept.way.get() {
         Way::Denied if r.log().writes(policy.log_level) => log_denied(r, kept, policy),
-        Way::Denied => write_first(r, &policy.denied, None),
+        Way::Denied => write_vary(r, policy),
         Way::Preflight => write_first(r, &policy.preflight, Some(kept.read.origin.get())),
         Way::ForAll => write_first(r, &policy.allowed, None),
         _ => general_case(r, kept, policy),
     }
+}
+
+/// Writes a denied response, or one to a request without an origin.
+#[inline(always)]
+fn write_vary<'r>(mut r: Request<'r>, policy: &'r Policy) -> ngx_int_t {
+    if r.push_first_header(&policy.vary) {
+        return NEXT.next(r);
+    }
+    among_existing_for_all(r, &policy.denied)
 }
 
 /// Writes a response that has no fields yet.
@@ -106,7 +117,7 @@ extern "C" fn among_existing_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepa
 #[cold]
 extern "C" fn log_denied<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     r.guard((), |r| denial::log(r, policy, kept));
-    write_first(r, &policy.denied, None)
+    write_vary(r, policy)
 }
 
 /// The rest.

@@ -11,7 +11,7 @@ use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 use super::decide::{arrive, decide_preflight};
 use super::keep::{Kept, Way};
 use super::read::find_origin;
-use crate::conf::{LocationConf, MainConf, Mode, Policy};
+use crate::conf::{LocationConf, MainConf, Policy};
 use crate::nginx::chain::install_phase_handler;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
@@ -48,32 +48,33 @@ fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Polic
     if let Some(in_effect) = kept.policy.get() {
         return if ptr::eq(in_effect, policy) { go_on(r) } else { general_case(r, location, policy) };
     }
-    if policy.mode == Mode::General || location.reads_all || r.is_internal() {
+    if !location.is_simple || r.is_internal() {
         return general_case(r, location, policy);
     }
     match r.method() {
-        Method::Options => return options(r, location, policy),
-        method => kept.read.method.set(method),
+        Method::Read => simple_case(r, kept, policy),
+        Method::Options => options(r, location, policy),
+        Method::Other => other_method(r, kept, policy),
     }
+}
+
+#[inline(never)]
+extern "C" fn other_method<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    kept.read.method.set(Method::Other);
     simple_case(r, kept, policy)
 }
 
 #[inline(never)]
 extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match find_origin(&r, &kept.read.origin) {
-        Count::One if policy.mode == Mode::List => with_origin(r, kept, policy),
-        Count::None if policy.mode == Mode::List => {
+        Count::None => {
             kept.adopt_simple(policy, Way::NoOrigin);
             go_on(r)
         }
-        Count::Many if policy.mode == Mode::List => {
+        Count::One => with_origin(r, kept, policy),
+        Count::Many => {
             let location = r.location();
             general_case(r, location, policy)
-        }
-        origins => {
-            kept.read.origins.set(origins);
-            kept.adopt_simple(policy, Way::ForAll);
-            go_on(r)
         }
     }
 }
