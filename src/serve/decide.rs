@@ -32,8 +32,9 @@ pub fn arrive<'r>(
     if kept.policy.get().is_none() {
         kept.read.read(r, location.reads_all)?;
     }
-    let facts = kept.facts(r);
-    let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &facts)?;
+    // Most of what `facts` says only matters to enforcement.
+    let facts = if policy.rules.enforce { kept.facts(r) } else { kept.brief_facts() };
+    let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &kept.read, &facts)?;
     let is_rejected = is_rejected && may_answer;
     if is_rejected && !policy.dry_run {
         kept.adopt(policy, Decision { status: Status::Rejected, grant: Grant::None });
@@ -90,11 +91,8 @@ pub fn preview<'r>(
     let read = Read::default();
     read.read(r, false)?;
     let facts = read.facts(r);
-    // The values are read when the request reaches a location.
-    let evaluations = kept.evaluations.get();
-    let judged = judge(r, policy, kept, &facts);
-    kept.evaluations.set(evaluations);
-    let Judgement { is_bypassed, grant, .. } = judged?;
+    // Values are noted in `read`: those that count are evaluated when the request reaches a location.
+    let Judgement { is_bypassed, grant, .. } = judge(r, policy, kept, &read, &facts)?;
     let mut decision = Rules::decide(&facts, grant);
     if is_bypassed {
         decision.status = Status::Bypass;
@@ -106,6 +104,7 @@ fn judge<'r>(
     r: &mut Request<'r>,
     policy: &'r Policy,
     kept: &'r Kept<'r>,
+    read: &Read<'r>,
     facts: &Facts<'r>,
 ) -> Result<Judgement, OutOfMemory> {
     let none = Judgement { is_bypassed: false, is_rejected: false, grant: Grant::None };
@@ -113,9 +112,9 @@ fn judge<'r>(
         return Ok(none);
     }
     kept.is_deciding.set(true);
-    let grant = match is_bypassed(r, policy, kept) {
+    let grant = match is_bypassed(r, policy, read) {
         Ok(true) => Ok(None),
-        Ok(false) => grant(r, policy, kept, facts).map(Some),
+        Ok(false) => grant(r, policy, read, facts).map(Some),
         Err(out_of_memory) => Err(out_of_memory),
     };
     kept.is_deciding.set(false);
@@ -126,21 +125,21 @@ fn judge<'r>(
 }
 
 /// Whether the module does nothing to this request.
-fn is_bypassed<'r>(r: &mut Request<'r>, policy: &Policy, kept: &Kept<'r>) -> Result<bool, OutOfMemory> {
+fn is_bypassed<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>) -> Result<bool, OutOfMemory> {
     let Some(predicates) = policy.bypass else { return Ok(false) };
-    let evaluated = kept.evaluated(r, predicates.identity(), |r| match predicates.test(r) {
+    let evaluated = read.evaluated(r, predicates.identity(), |r| match predicates.test(r) {
         true => Evaluated::Any,
         false => Evaluated::Denied,
     })?;
     Ok(evaluated == Evaluated::Any)
 }
 
-fn grant<'r>(r: &mut Request<'r>, policy: &Policy, kept: &Kept<'r>, facts: &Facts<'r>) -> Result<Grant, OutOfMemory> {
+fn grant<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Facts<'r>) -> Result<Grant, OutOfMemory> {
     let mut result = Ok(Evaluated::Denied);
     let grant = policy.rules.grant(facts.origin, || {
         if !policy.variables.is_empty() {
             let of = policy.variables.as_ptr().cast();
-            result = kept.evaluated(r, of, |r| evaluate_variables(r, policy, facts));
+            result = read.evaluated(r, of, |r| evaluate_variables(r, policy, facts));
         }
         *result.as_ref().unwrap_or(&Evaluated::Denied)
     });

@@ -1,9 +1,7 @@
 //! What is kept of a request: its facts and the decision, beyond internal redirects and out of reach of scripts.
 
 use std::cell::Cell;
-use std::ffi::c_void;
 
-use cors_policy::origins::Evaluated;
 use cors_policy::{Decision, Facts, Grant, Status};
 
 use super::read::Read;
@@ -12,7 +10,7 @@ use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
 use crate::nginx::slot::{Keeps, Latest, Slot};
-use crate::nginx::{OutOfMemory, Request};
+use crate::nginx::Request;
 use crate::{zeroable, zeroable_enum};
 
 zeroable! {
@@ -33,8 +31,6 @@ zeroable! {
         pub is_deciding: Cell<bool>,
         /// Whether the module's response has taken the place of another one, whose body has to be dropped.
         pub drops_body: Cell<bool>,
-        /// What configured values with variables evaluated to.
-        pub evaluations: Cell<Option<&'r Evaluation<'r>>>,
     }
 }
 
@@ -62,37 +58,10 @@ impl Keeps for LocationConf {
 
 /// Reserves the memory for it in each request.
 pub fn reserve(cf: &mut Configuration<'_>) -> Option<Slot<LocationConf>> {
-    Slot::reserve(cf, ["cors kept 1", "cors kept 2", "cors kept 3", "cors kept 4"])
-}
-
-/// What values with variables evaluated to, the first time that they were needed.
-#[derive(Clone, Copy)]
-pub struct Evaluation<'r> {
-    of: *const c_void,
-    result: Evaluated,
-    next: Option<&'r Evaluation<'r>>,
+    Slot::reserve(cf, ["cors kept 1", "cors kept 2", "cors kept 3"])
 }
 
 impl<'r> Kept<'r> {
-    /// What the values that `of` identifies evaluated to, or what they evaluate to now.
-    pub fn evaluated(
-        &self,
-        r: &mut Request<'r>,
-        of: *const c_void,
-        evaluate: impl FnOnce(&mut Request<'r>) -> Evaluated,
-    ) -> Result<Evaluated, OutOfMemory> {
-        let mut at = self.evaluations.get();
-        while let Some(evaluation) = at {
-            if evaluation.of == of {
-                return Ok(evaluation.result);
-            }
-            at = evaluation.next;
-        }
-        let result = evaluate(r);
-        self.evaluations.set(Some(r.keep(Evaluation { of, result, next: self.evaluations.get() })?));
-        Ok(result)
-    }
-
     /// What was read and decided, once there is a policy in effect.
     pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
         let policy = self.policy.get()?;
@@ -107,18 +76,29 @@ impl<'r> Kept<'r> {
             Way::ForAll => Decision { status: Status::Allowed, grant: Grant::Any },
             Way::Preflight => Decision { status: Status::Preflight, grant: Grant::Origin },
         };
-        Some((policy, self.facts(r), decision))
+        // What enforcement looks at tells a denial of the server's own origin from others.
+        let facts = if decision.status == Status::Denied { self.facts(r) } else { self.brief_facts() };
+        Some((policy, facts, decision))
     }
 
     /// What was read.
     pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
+        self.count_origins();
+        self.read.facts(r)
+    }
+
+    /// What was read, without what only enforcement looks at.
+    pub fn brief_facts(&self) -> Facts<'r> {
+        self.count_origins();
+        self.read.brief_facts()
+    }
+
+    fn count_origins(&self) {
         match self.way.get() {
-            Way::General | Way::ForAll => {}
-            Way::Preflight => return self.read.preflight(),
             Way::NoOrigin => self.read.origins.set(Count::None),
             Way::Allowed | Way::Denied => self.read.origins.set(Count::One),
+            Way::General | Way::ForAll | Way::Preflight => {}
         }
-        self.read.facts(r)
     }
 
     /// Makes `policy` the one in effect, with a `decision` under it.

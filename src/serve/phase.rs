@@ -11,7 +11,7 @@ use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 use super::decide::{arrive, decide_preflight};
 use super::keep::{Kept, Way};
 use super::read::find_origin;
-use crate::conf::{LocationConf, MainConf, Policy};
+use crate::conf::{LocationConf, MainConf, Mode, Policy};
 use crate::nginx::chain::install_phase_handler;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
@@ -49,13 +49,26 @@ fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Polic
         return if ptr::eq(in_effect, policy) { go_on(r) } else { general_case(r, location, policy) };
     }
     if !location.is_simple || r.is_internal() {
-        return general_case(r, location, policy);
+        return not_simple(r, location, policy);
     }
     match r.method() {
         Method::Read => simple_case(r, kept, policy),
         Method::Options => options(r, location, policy),
         Method::Other => other_method(r, kept, policy),
     }
+}
+
+#[inline(never)]
+extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
+    let method = r.method();
+    if policy.mode != Mode::Any || location.reads_all || r.is_internal() || method == Method::Options {
+        return general_case(r, location, policy);
+    }
+    let kept = r.kept(location.slot);
+    kept.read.method.set(method);
+    kept.read.origins.set(find_origin(&r, &kept.read.origin));
+    kept.adopt_simple(policy, Way::ForAll);
+    go_on(r)
 }
 
 #[inline(never)]

@@ -2,8 +2,10 @@
 //! policy. What others change later makes no difference.
 
 use std::cell::Cell;
+use std::ffi::c_void;
 
 use cors_policy::facts::{Facts, Field, MethodKind, Site};
+use cors_policy::origins::Evaluated;
 use cors_policy::preflight::requested_method;
 
 use crate::nginx::header_list::Names;
@@ -31,9 +33,23 @@ zeroable! {
         pub origin: Cell<Str<'r>>,
         pub method: Cell<Method>,
         pub origins: Cell<Count>,
-        preflight: Cell<Option<&'r Preflight<'r>>>,
-        rest: Cell<Option<&'r Rest<'r>>>,
+        notes: Cell<Option<&'r Note<'r>>>,
     }
+}
+
+/// What few requests need, in their pool.
+#[derive(Clone, Copy)]
+struct Note<'r> {
+    what: What<'r>,
+    next: Option<&'r Note<'r>>,
+}
+
+#[derive(Clone, Copy)]
+enum What<'r> {
+    Preflight(Preflight<'r>),
+    Rest(Rest<'r>),
+    /// What the configured values at this place evaluated to, the first time that they were needed.
+    Evaluated(*const c_void, Evaluated),
 }
 
 /// What only matters of an `OPTIONS` request.
@@ -62,7 +78,8 @@ impl<'r> Read<'r> {
             self.origins.set(find_origin(r, &self.origin));
         }
         if reads_all {
-            self.rest.set(Some(r.keep(Rest::of(r))?));
+            let rest = Rest::of(r);
+            self.note(r, What::Rest(rest))?;
         }
         Ok(())
     }
@@ -90,22 +107,23 @@ impl<'r> Read<'r> {
         }
         self.method.set(Method::Options);
         self.origins.set(origins);
-        self.preflight.set(Some(r.keep(preflight)?));
+        self.note(r, What::Preflight(preflight))?;
         let method = preflight.request_method.one().filter(|_| origins == Count::One);
         Ok(method.and_then(requested_method).is_some())
     }
 
     /// The facts that were read.
     pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
-        let Rest { site, host } = self.rest.get().copied().unwrap_or_else(|| Rest::of(r));
-        Facts { site, host, ..self.preflight() }
+        let noted = self.find(|what| if let What::Rest(rest) = what { Some(rest) } else { None });
+        let Rest { site, host } = noted.unwrap_or_else(|| Rest::of(r));
+        Facts { site, host, ..self.brief_facts() }
     }
 
-    /// The facts of a preflight: enforcement, which exempts it, does not look at more.
+    /// The facts that were read, without the rest.
     #[inline]
-    pub fn preflight(&self) -> Facts<'r> {
-        let Preflight { request_method, request_headers, private_network } =
-            self.preflight.get().copied().unwrap_or_default();
+    pub fn brief_facts(&self) -> Facts<'r> {
+        let noted = self.find(|what| if let What::Preflight(preflight) = what { Some(preflight) } else { None });
+        let Preflight { request_method, request_headers, private_network } = noted.unwrap_or_default();
         Facts {
             method: match self.method.get() {
                 Method::Read => MethodKind::Read,
@@ -122,6 +140,43 @@ impl<'r> Read<'r> {
             private_network,
             ..Facts::default()
         }
+    }
+}
+
+impl<'r> Read<'r> {
+    /// What the values that `of` identifies evaluated to, or what they evaluate to now.
+    pub fn evaluated(
+        &self,
+        r: &mut Request<'r>,
+        of: *const c_void,
+        evaluate: impl FnOnce(&mut Request<'r>) -> Evaluated,
+    ) -> Result<Evaluated, OutOfMemory> {
+        let noted = self.find(|what| match what {
+            What::Evaluated(place, result) if place == of => Some(result),
+            _ => None,
+        });
+        if let Some(result) = noted {
+            return Ok(result);
+        }
+        let result = evaluate(r);
+        self.note(r, What::Evaluated(of, result))?;
+        Ok(result)
+    }
+
+    fn note(&self, r: &mut Request<'r>, what: What<'r>) -> Result<(), OutOfMemory> {
+        self.notes.set(Some(r.keep(Note { what, next: self.notes.get() })?));
+        Ok(())
+    }
+
+    fn find<T>(&self, wanted: impl Fn(What<'r>) -> Option<T>) -> Option<T> {
+        let mut at = self.notes.get();
+        while let Some(note) = at {
+            if let Some(found) = wanted(note.what) {
+                return Some(found);
+            }
+            at = note.next;
+        }
+        None
     }
 }
 
