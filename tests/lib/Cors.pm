@@ -13,7 +13,7 @@ use Test::More ();
 use Test::Nginx qw/ :DEFAULT http_content /;
 
 our @EXPORT = qw/ request get preflight cors header content allowed VARY
-	PREFLIGHT_VARY is_allowed is_denied serve /;
+	PREFLIGHT_VARY is_allowed is_denied serve connection exchange /;
 
 # What the responses to a simple request, and to a preflight, depend on.
 use constant {
@@ -112,6 +112,93 @@ sub _is_all {
 
 		Test::More::is(cors(get($uri, $origin)),
 			'200 ' . $expected->($origin), "$name $shown");
+	}
+}
+
+# A connection that stays open.
+sub connection {
+	my ($port) = @_;
+
+	my $connection = IO::Socket::INET->new(
+		Proto => 'tcp',
+		PeerAddr => '127.0.0.1:' . Test::Nginx::port($port // 8080)
+	)
+		or die "Can't connect to nginx: $!\n";
+
+	return $connection;
+}
+
+# Sends a request on a connection, and returns the response when it is complete
+# as its framing has it, without waiting for the connection to be closed; what
+# came of it within three seconds, behind "incomplete:", if it is not.  The
+# last argument may be a reference to the body.
+sub exchange {
+	my ($connection, $method, $uri, @fields) = @_;
+
+	my $body = ref $fields[-1] ? ${pop @fields} : undef;
+	unshift @fields, 'Host: localhost' unless grep { /^Host:/i } @fields;
+	push @fields, 'Content-Length: ' . length $body
+		if defined $body && !grep { /^(?:Transfer-Encoding|Content-Length):/i } @fields;
+
+	local $SIG{PIPE} = 'IGNORE';
+	$connection->print(join("\x0d\n", "$method $uri HTTP/1.1", @fields, '', ''),
+		$body // '');
+	return receive($connection, $method);
+}
+
+# The response to a request that has been sent.
+sub receive {
+	my ($connection, $method) = @_;
+
+	my $received = '';
+	my $is_complete = eval {
+		local $SIG{ALRM} = sub { die "timeout\n" };
+		alarm 3;
+
+		my $head = _line($connection, \$received);
+		my ($status) = $head =~ m{^HTTP/1\.[01] (\d+)} or die "no status\n";
+		my %fields;
+		while ((my $line = _line($connection, \$received)) ne "\x0d\n") {
+			$fields{lc $1} = $2 if $line =~ /^([^:]+):[ \t]*(.*?)\x0d\n/;
+		}
+
+		if ($method eq 'HEAD' || $status =~ /^(?:1..|204|304)$/) {
+
+		} elsif (($fields{'transfer-encoding'} // '') eq 'chunked') {
+			while ((my $size = hex _line($connection, \$received) =~ s/\s//gr)) {
+				_bytes($connection, \$received, $size + 2);
+			}
+			1 while _line($connection, \$received) ne "\x0d\n";
+
+		} elsif (defined $fields{'content-length'}) {
+			_bytes($connection, \$received, $fields{'content-length'});
+
+		} else {
+			die "no length\n";
+		}
+		alarm 0;
+		1;
+	};
+	alarm 0;
+	return $is_complete ? $received : "incomplete: $received";
+}
+
+sub _line {
+	my ($connection, $received) = @_;
+
+	my $line = $connection->getline();
+	die "closed\n" unless defined $line;
+	$$received .= $line;
+	return $line;
+}
+
+sub _bytes {
+	my ($connection, $received, $number) = @_;
+
+	while ($number) {
+		my $read = $connection->read(my $bytes, $number) or die "closed\n";
+		$$received .= $bytes;
+		$number -= $read;
 	}
 }
 
