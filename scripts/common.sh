@@ -33,31 +33,37 @@ is_debian() {
     have apt-get && have dpkg-query
 }
 
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
 # need PACKAGE...: installs those Debian packages that are missing. Elsewhere it does nothing, and the checks for what
 # they hold say what to install.
 need() {
-    local package missing=() as_root=()
+    local package missing=()
     is_debian || return 0
     for package; do
         [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
-    if ((EUID != 0)); then
-        have sudo || die "not installed: ${missing[*]}; as root: apt-get install ${missing[*]}"
-        as_root=(sudo)
-    fi
+    ((EUID == 0)) || have sudo || die "not installed: ${missing[*]}; as root: apt-get install ${missing[*]}"
     say "Installing ${missing[*]}"
-    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
+    local install=(as_root env DEBIAN_FRONTEND=noninteractive
         apt-get install -qq -y --no-install-recommends --no-remove "${missing[@]}")
     # A fresh machine has no package lists, an old one has lists of versions that are gone.
     "${install[@]}" >/dev/null 2>&1 </dev/null && return 0
-    "${as_root[@]}" apt-get update -qq >&2 </dev/null || true
+    as_root apt-get update -qq >&2 </dev/null || true
     "${install[@]}" >&2 </dev/null || die "could not install ${missing[*]}: see apt-get's message above"
 }
 
 # The oldest Rust that compiles the module.
 oldest_rust() {
     sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"
+}
+
+# rust_version: 1.85.1
+rust_version() {
+    rustc --version 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p'
 }
 
 # Whether the compiler is rustup's. A distribution's is in /usr.
@@ -69,7 +75,7 @@ from_rustup() {
 check_rust() {
     local oldest found how
     oldest=$(oldest_rust)
-    found=$(rustc --version 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p') || true
+    found=$(rust_version) || true
     if have cargo && [[ -n $found ]] && printf '%s\n' "$oldest" "$found" | sort --version-sort --check=quiet; then
         return
     fi
