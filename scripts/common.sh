@@ -33,32 +33,75 @@ is_debian() {
     have apt-get && have dpkg-query
 }
 
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
 # need PACKAGE...: installs those Debian packages that are missing. Elsewhere it does nothing, and the checks for what
 # they hold say what to install.
 need() {
-    local package missing=() as_root=()
+    local package missing=()
     is_debian || return 0
     for package; do
         [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
-    if ((EUID != 0)); then
-        have sudo || die "not installed: ${missing[*]}; as root: apt-get install ${missing[*]}"
-        as_root=(sudo)
-    fi
+    ((EUID == 0)) || have sudo || die "not installed: ${missing[*]}; as root: apt-get install ${missing[*]}"
     say "Installing ${missing[*]}"
-    local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive
-        apt-get install -qq -y --no-install-recommends "${missing[@]}")
+    local install=(as_root env DEBIAN_FRONTEND=noninteractive
+        apt-get install -qq -y --no-install-recommends --no-remove "${missing[@]}")
     # A fresh machine has no package lists, an old one has lists of versions that are gone.
     "${install[@]}" >/dev/null 2>&1 </dev/null && return 0
-    "${as_root[@]}" apt-get update -qq >&2 </dev/null || true
+    as_root apt-get update -qq >&2 </dev/null || true
     "${install[@]}" >&2 </dev/null || die "could not install ${missing[*]}: see apt-get's message above"
+}
+
+# The oldest Rust that compiles the module.
+oldest_rust() {
+    sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"
+}
+
+# rust_version: 1.85.1
+rust_version() {
+    rustc --version 2>/dev/null | sed -n 's/^rustc \([0-9.]*\).*/\1/p'
+}
+
+# Whether the compiler is rustup's. A distribution's is in /usr.
+from_rustup() {
+    have rustup && [[ $(rustc --print sysroot 2>/dev/null) != /usr ]]
+}
+
+# Refuses a missing or an old compiler. An old cargo would complain about the format of Cargo.lock instead.
+check_rust() {
+    local oldest found how
+    oldest=$(oldest_rust)
+    found=$(rust_version) || true
+    if have cargo && [[ -n $found ]] && printf '%s\n' "$oldest" "$found" | sort --version-sort --check=quiet; then
+        return
+    fi
+    how="install it with rustup (https://rustup.rs), or on Debian 13 with apt-get install rustc cargo"
+    ! from_rustup || how="run rustup default stable && rustup update stable"
+    die "Rust $oldest or newer is needed, found ${found:-none}: $how"
+}
+
+# need_cargo fmt|clippy: installs that subcommand of cargo, which has to be of the same release as the compiler.
+need_cargo() {
+    local component=$1 package=rust-$1
+    [[ $1 != fmt ]] || component=rustfmt package=rustfmt
+    ! cargo "$1" --version >/dev/null 2>&1 || return 0
+    if from_rustup; then
+        say "Installing $component"
+        rustup component add "$component" >&2 || die "could not install $component: see rustup's message above"
+    else
+        need "$package"
+    fi
+    cargo "$1" --version >/dev/null 2>&1 || die "cargo $1 is missing: install $component"
 }
 
 # What bindgen and the C checks need, whichever nginx it is for.
 need_compilers() {
+    check_rust
     need gcc libc6-dev make pkg-config libclang-dev libpcre2-dev zlib1g-dev libssl-dev
-    have cargo || die "cargo is missing: install Rust 1.85 or newer with rustup"
     have cc || die "a C compiler is missing: install gcc"
     have make || die "make is missing: install make"
     has_libclang || die "libclang is missing: install libclang-dev, or set LIBCLANG_PATH to the directory of libclang.so"

@@ -11,10 +11,6 @@ ADDRESS=http://127.0.0.1:18970
 NAME=libnginx-mod-http-cors
 passed=0 failed=0 started=
 
-as_root() {
-    if ((EUID == 0)); then "$@"; else sudo "$@"; fi
-}
-
 check() {
     local what=$1
     shift
