@@ -41,7 +41,7 @@ impl Patterns {
         (0..host.len()).filter(|&at| at == 0 || host[at] == b'.').any(|at| {
             let end = &host[at..];
             let length = end.len();
-            if self.lengths.get(length / 64).is_none_or(|bits| bits >> (length % 64) & 1 == 0) {
+            if self.lengths.get(length / 64).is_none_or(|bits| (bits >> (length % 64)) & 1 == 0) {
                 return false;
             }
             let host_end = prefix + length;
