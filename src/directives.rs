@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use cors_policy::{list, origin, Problem, Reason};
+use cors_policy::{list, origin, scalar, Problem, Reason};
 use ngx::core::NGX_CONF_ERROR;
 use ngx::ffi::{
     ngx_array_t, ngx_command_t, ngx_conf_t, ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_parse_time,
@@ -48,6 +48,10 @@ impl Directive<'_> {
         }
     }
 
+    fn arguments(&self) -> impl Iterator<Item = &[u8]> {
+        self.values.iter().map(ngx_str_t::as_bytes)
+    }
+
     /// Adds each word of all arguments to a list.
     fn add_words(&mut self, mut add: impl FnMut(&mut Own, &[u8]) -> Result<(), Problem>) {
         for value in self.values {
@@ -56,9 +60,8 @@ impl Directive<'_> {
     }
 
     fn add_words_of(&mut self, value: &[u8], mut add: impl FnMut(&mut Own, &[u8]) -> Result<(), Problem>) {
-        if list::words(value).next().is_none() {
-            self.say(&Problem::new(value, Reason::Empty));
-        }
+        let result = list::check_argument(value, self.arguments());
+        self.check(result);
         for word in list::words(value) {
             let result = add(self.own, word);
             self.check(result);
@@ -73,8 +76,7 @@ impl Directive<'_> {
         } else {
             match read(value) {
                 Ok(value) => return Some(value),
-                Err(_) if value.contains(&b'$') => Problem::new(value, Reason::Variable),
-                Err(reason) => Problem::new(value, reason),
+                Err(reason) => scalar::problem(value, reason),
             }
         };
         self.say(&problem);
@@ -164,6 +166,10 @@ fn cors(d: &mut Directive<'_>) {
 
 fn cors_allow_origin(d: &mut Directive<'_>) {
     d.own.has_origins = true;
+    if list::is_empty(d.arguments()) {
+        d.say(&Problem::new(d.values[0].as_bytes(), Reason::EmptyOrigins));
+        return;
+    }
     for value in d.values {
         let bytes = value.as_bytes();
         if !bytes.contains(&b'$') || origin::is_expression(bytes) {
@@ -184,7 +190,7 @@ fn cors_allow_origin(d: &mut Directive<'_>) {
         let result = d.own.origins.add_variable();
         d.check(result);
     }
-    let result = d.own.origins.alone();
+    let result = d.own.origins.check_wildcard_is_alone();
     d.check(result);
 }
 
@@ -220,7 +226,7 @@ fn cors_allow_origin_regex(d: &mut Directive<'_>) {
             Err(problem) => d.say(&problem),
         }
     }
-    let result = d.own.origins.alone();
+    let result = d.own.origins.check_wildcard_is_alone();
     d.check(result);
 }
 
@@ -231,7 +237,7 @@ fn list<T: Default>(setting: &mut Option<Arc<T>>) -> &mut T {
 
 fn cors_allow_methods(d: &mut Directive<'_>) {
     d.add_words(|own, word| list(&mut own.settings.methods).add(word));
-    let result = list(&mut d.own.settings.methods).alone();
+    let result = list(&mut d.own.settings.methods).check_wildcard_is_alone();
     d.check(result);
 }
 
@@ -242,7 +248,7 @@ fn cors_allow_headers(d: &mut Directive<'_>) {
 fn cors_expose_headers(d: &mut Directive<'_>) {
     d.own.settings.exposed_place = Some(d.place.clone());
     d.add_words(|own, word| list(&mut own.settings.exposed).add(word));
-    let result = list(&mut d.own.settings.exposed).alone();
+    let result = list(&mut d.own.settings.exposed).check_wildcard_is_alone();
     d.check(result);
 }
 

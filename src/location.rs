@@ -5,10 +5,8 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use cors_policy::origins::Concern;
-use cors_policy::{
-    expression, vary, ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders,
-};
+use cors_policy::origins::{self, Concern};
+use cors_policy::{kinds, vary, ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
 use ngx::ffi::{ngx_array_t, ngx_http_complex_value_t, ngx_log_t, ngx_uint_t, NGX_LOG_INFO};
 
 use crate::messages::{Messages, Place};
@@ -40,7 +38,7 @@ impl Default for MainConf {
 impl Drop for MainConf {
     fn drop(&mut self) {
         // nginx may unload the library after this.
-        expression::forget();
+        kinds::free_references();
     }
 }
 
@@ -270,10 +268,9 @@ impl Settings {
     /// What is only right or wrong together: looked at on the level that sets one of the parts.
     fn check_together(&self, messages: &mut Messages, log: *mut ngx_log_t) {
         let credentials = self.credentials.unwrap_or(false);
-        for concern in self.rules.iter().flat_map(|rules| &rules.concerns) {
-            if let Some(problem) = concern.problem(credentials) {
-                messages.say(log, Some(concern.directive()), &problem, &concern.place);
-            }
+        let concerns = self.rules.as_ref().map_or(&[][..], |rules| &rules.concerns);
+        for (concern, problem) in origins::problems(concerns, credentials) {
+            messages.say(log, Some(concern.directive), &problem, &concern.place);
         }
         if let (true, Some(exposed), Some(place)) = (credentials, &self.exposed, &self.exposed_place) {
             if exposed.is_any() {

@@ -1,13 +1,13 @@
 //! `cors_allow_headers` and `cors_expose_headers`: lists of header names, compared without regard to case.
 
-use crate::list::{is_token, token_within};
+use crate::list::is_token;
 use crate::set::Set;
-use crate::{Problem, Reason};
+use crate::{habits, Problem, Reason};
 
 /// The longest header name that is looked up; nothing longer can be configured.
 const MAX_NAME: usize = 256;
 
-/// Forbidden request-headers (Fetch, section "Headers"), but for the prefixes `proxy-` and `sec-`.
+/// Forbidden request-headers (Fetch, section "Headers"), except for the prefixes `proxy-` and `sec-`.
 const FORBIDDEN_REQUEST: [&str; 19] = [
     "accept-charset",
     "accept-encoding",
@@ -36,41 +36,39 @@ struct Names {
     any: bool,
     names: Vec<String>,
     lower: Set,
-    /// Whether something was refused: `*` does not stand alone next to that either.
+    /// Whether a value was rejected. `*` must be the only value, and rejected values count.
     refused: bool,
 }
 
 impl Names {
     fn add(&mut self, value: &[u8]) -> Result<&str, Problem> {
-        let name = check(value).inspect_err(|_| self.refused = true)?;
+        let name = check(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
         if !self.lower.insert(name.to_ascii_lowercase().as_bytes()) {
             return Err(Problem::new(value, Reason::Duplicate));
         }
         self.any |= name == "*";
         self.names.push(name.to_owned());
-        if is_cors_header(name) {
+        if habits::is_cors_header(value) {
             return Err(Problem::new(value, Reason::CorsHeader));
         }
         Ok(self.names.last().map_or("", String::as_str))
     }
 }
 
-/// Whether `value` is a header name.
+/// Whether `value` is a header name, or `*`.
 fn check(value: &[u8]) -> Result<&str, Problem> {
-    let problem = |reason| Err(Problem::new(value, reason));
-    match std::str::from_utf8(value) {
-        _ if value.is_empty() => problem(Reason::Empty),
-        _ if value.contains(&b'$') => problem(Reason::Variable),
-        Ok(name) if is_token(value) && value.len() <= MAX_NAME => Ok(name),
-        _ => {
-            let within = token_within(value).filter(|name| name.len() <= MAX_NAME).map(str::to_owned);
-            problem(Reason::NotHeader).map_err(|problem| problem.suggesting(within))
-        }
+    let name = habits::name(value, Reason::NotHeader, correct)?;
+    if name.len() > MAX_NAME {
+        return Err(Problem::new(value, Reason::NotHeader));
     }
+    Ok(name)
 }
 
-fn is_cors_header(name: &str) -> bool {
-    starts_with(name, "access-control-")
+/// `name`, or what to write instead of it.
+fn correct(name: &str) -> Option<String> {
+    check(name.as_bytes())
+        .map_or_else(|problem| problem.suggestion, |name| Some(name.to_owned()))
+        .filter(|name| name != "*")
 }
 
 fn starts_with(name: &str, prefix: &str) -> bool {
@@ -82,12 +80,13 @@ fn starts_with(name: &str, prefix: &str) -> bool {
 pub struct RequestHeaders(Names);
 
 impl RequestHeaders {
-    /// Adds one name of a directive. A problem that is a warning has added it all the same, unless it was there.
+    /// Adds one name of a directive. If the problem is a warning, the name has been added anyway, unless it was there already.
     ///
     /// | value | |
     /// | --- | --- |
     /// | `Authorization`, `x-own` | permitted: any token |
-    /// | `*` | permitted, also next to names |
+    /// | `*` | permitted, also together with names |
+    /// | `x-amz-*`, `X-A\|X-B`, `any`, `always` | prohibited |
     /// | `DNT`, `Cookie`, `Sec-Fetch-Site` | permitted with a warning: scripts cannot set them |
     /// | `Access-Control-Request-Method` | permitted with a warning |
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
@@ -134,7 +133,7 @@ impl RequestHeaders {
 pub struct ExposedHeaders(Names);
 
 impl ExposedHeaders {
-    /// Adds one name of a directive. A problem that is a warning has added it all the same, unless it was there.
+    /// Adds one name of a directive. If the problem is a warning, the name has been added anyway, unless it was there already.
     ///
     /// | value | |
     /// | --- | --- |
@@ -144,15 +143,15 @@ impl ExposedHeaders {
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
         let name = self.0.add(value)?;
         let forbidden = ["set-cookie", "set-cookie2"].iter().any(|other| other.eq_ignore_ascii_case(name));
-        self.alone()?;
+        self.check_wildcard_is_alone()?;
         if forbidden {
             return Err(Problem::new(value, Reason::ForbiddenResponseHeader));
         }
         Ok(())
     }
 
-    /// Whether `*`, where it is on the list, is all that there is.
-    pub fn alone(&self) -> Result<(), Problem> {
+    /// Checks that `*` is the only value, if it is one.
+    pub fn check_wildcard_is_alone(&self) -> Result<(), Problem> {
         if self.0.any && (self.0.refused || self.0.names.len() > 1) {
             return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }
@@ -178,6 +177,7 @@ impl ExposedHeaders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list;
     use proptest::prelude::*;
 
     #[test]
@@ -192,6 +192,14 @@ mod tests {
             ("", Some(Reason::Empty)),
             ("a b", Some(Reason::NotHeader)),
             ("$x", Some(Reason::Variable)),
+            ("x-amz-*", Some(Reason::PartOfName)),
+            ("X-A|X-B", Some(Reason::Separated)),
+            ("always", Some(Reason::Always)),
+            ("all", Some(Reason::EverythingWord)),
+            ("none", Some(Reason::NothingWord)),
+            ("<header>", Some(Reason::Placeholder)),
+            ("'X-Own'", Some(Reason::Quotes)),
+            ("${http_access_control_request_headers}", Some(Reason::RequestVariable)),
         ];
         let mut headers = RequestHeaders::default();
         for (value, reason) in rows {
@@ -222,11 +230,12 @@ mod tests {
         ) {
             let value = format!("{before}{name}{after}");
             if let Err(Problem { suggestion: Some(suggestion), .. }) = RequestHeaders::default().add(value.as_bytes()) {
-                let suggestion = suggestion.as_bytes();
-                // It may be one without an effect.
-                let accepted = |added: Result<(), Problem>| added.map_or_else(|problem| problem.is_warning(), |()| true);
-                prop_assert!(accepted(RequestHeaders::default().add(suggestion)), "{}", value);
-                prop_assert!(accepted(ExposedHeaders::default().add(suggestion)), "{}", value);
+                for name in list::words(suggestion.as_bytes()) {
+                    // It may be one without an effect.
+                    let accepted = |added: Result<(), Problem>| added.map_or_else(|problem| problem.is_warning(), |()| true);
+                    prop_assert!(accepted(RequestHeaders::default().add(name)), "{}", value);
+                    prop_assert!(accepted(ExposedHeaders::default().add(name)), "{}", value);
+                }
             }
         }
     }
@@ -239,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn any_stands_alone_next_to_mistakes_too() {
+    fn any_is_not_alone_if_others_are_mistakes() {
         let mut headers = ExposedHeaders::default();
         headers.add(b"*").unwrap();
-        assert_eq!(headers.alone(), Ok(()));
+        assert_eq!(headers.check_wildcard_is_alone(), Ok(()));
         assert_eq!(headers.add(b"a:b").unwrap_err().reason, Reason::NotHeader);
-        assert_eq!(headers.alone().unwrap_err().reason, Reason::AnyNotAlone);
+        assert_eq!(headers.check_wildcard_is_alone().unwrap_err().reason, Reason::AnyNotAlone);
     }
 
     #[test]

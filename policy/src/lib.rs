@@ -12,11 +12,15 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod automaton;
 pub mod decision;
 pub mod enforcement;
+mod exposure;
 pub mod expression;
 pub mod facts;
+mod habits;
 pub mod headers;
+pub mod kinds;
 pub mod list;
 pub mod methods;
 pub mod origin;
@@ -24,6 +28,7 @@ pub mod origins;
 pub mod pattern;
 pub mod preflight;
 pub mod problem;
+pub mod scalar;
 pub mod set;
 pub mod vary;
 

@@ -10,7 +10,7 @@ use crate::{list, Problem, Reason};
 #[derive(Default)]
 pub struct Origins {
     any: bool,
-    /// Exact origins, and `null` where it is named.
+    /// Exact origins, and those that [`origin::is_named`].
     exact: Set,
     patterns: Patterns,
     expressions: Expressions,
@@ -56,10 +56,10 @@ pub enum Evaluated {
     Denied,
 }
 
-/// Looks a request's origin up in the value of a variable: exact origins and `null`, or `*`, or nothing. The origin must be
-/// well-formed whatever the value is, because that may hold what the client sent.
+/// Looks a request's origin up in the value of a variable, which is a list of exact origins, `null` and `file://`, or `*`, or
+/// empty. The origin must be well-formed whatever the value is, because the value may contain what the client sent.
 pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
-    let well_formed = origin.filter(|origin| *origin == b"null" || origin::parse(origin).is_some());
+    let well_formed = origin.filter(|origin| origin::is_named(origin) || origin::parse(origin).is_some());
     let mut result = Evaluated::Denied;
     for word in list::words(value) {
         if word == b"*" {
@@ -72,56 +72,70 @@ pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
     result
 }
 
-/// A value that is only right or wrong together with `cors_allow_credentials`.
+/// A value that is right or wrong only together with `cors_allow_credentials`.
 pub struct Concern<P> {
-    /// Where the value stands.
+    /// The place of the value.
     pub place: P,
+    /// The directive that the value belongs to.
+    pub directive: &'static str,
     value: String,
     kind: ConcernKind,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum ConcernKind {
     Any,
+    Null,
     PublicSuffix,
     Insecure,
-    AnyExpression,
-    Reflection,
+    /// Origins that anyone can register: of all kinds, of one kind as in the example, or those of extensions.
+    AnyOrigin,
+    OpenDomain(String),
+    AnyExtension,
 }
 
 impl<P> Concern<P> {
-    /// The directive that holds the value.
-    pub fn directive(&self) -> &'static str {
-        match self.kind {
-            ConcernKind::AnyExpression => "cors_allow_origin_regex",
-            _ => "cors_allow_origin",
-        }
-    }
-
-    /// What is wrong with the value, if anything.
-    pub fn problem(&self, credentials: bool) -> Option<Problem> {
-        let reason = match (self.kind, credentials) {
+    /// Why the value is refused or doubted, if it is.
+    fn reason(&self, credentials: bool) -> Option<Reason> {
+        Some(match (&self.kind, credentials) {
             (ConcernKind::Any, true) => Reason::AnyWithCredentials,
+            (ConcernKind::Null, true) => Reason::NullWithCredentials,
             (ConcernKind::PublicSuffix, true) => Reason::PublicSuffixWithCredentials,
             (ConcernKind::PublicSuffix, false) => Reason::PublicSuffix,
             (ConcernKind::Insecure, true) => Reason::InsecureWithCredentials,
-            (ConcernKind::AnyExpression | ConcernKind::Reflection, true) => Reason::AnyOriginWithCredentials,
-            _ => return None,
-        };
-        Some(Problem::new(self.value.as_bytes(), reason))
+            (ConcernKind::AnyOrigin, true) => Reason::AnyOriginWithCredentials,
+            (ConcernKind::OpenDomain(example), true) => Reason::OpenDomainWithCredentials(example.clone()),
+            (ConcernKind::AnyExtension, true) => Reason::AnyExtensionWithCredentials,
+            (_, false) => return None,
+        })
     }
 }
 
-/// Finished origin rules, and what [`Concern`]s there are about them.
+/// The problems of a level, each with what it is about: all errors, and one warning of each kind for each directive.
+pub fn problems<P>(concerns: &[Concern<P>], credentials: bool) -> Vec<(&Concern<P>, Problem)> {
+    let mut warned = Vec::new();
+    let mut problems = Vec::new();
+    for concern in concerns {
+        let Some(reason) = concern.reason(credentials) else { continue };
+        let kind = (concern.directive, std::mem::discriminant(&reason));
+        if !reason.is_warning() || !warned.contains(&kind) {
+            warned.push(kind);
+            problems.push((concern, Problem::new(concern.value.as_bytes(), reason)));
+        }
+    }
+    problems
+}
+
+/// Finished origin rules, and the [`Concern`]s about them.
 pub type Built<P> = (Origins, Vec<Concern<P>>);
 
-/// Collects the origin rules of one level of a configuration. `P` says where a value stands.
+/// Collects the origin rules of one level of a configuration. `P` is the place of a value.
 pub struct OriginsBuilder<P> {
     origins: Origins,
     sources: Vec<(P, String)>,
     concerns: Vec<Concern<P>>,
     variables: bool,
-    /// Whether something was refused: `*` does not stand alone next to that either.
+    /// Whether a value was rejected. `*` must be the only value, and rejected values count.
     refused: bool,
 }
 
@@ -137,11 +151,14 @@ impl<P> Default for OriginsBuilder<P> {
     }
 }
 
+const LIST: &str = "cors_allow_origin";
+
 impl<P: Clone> OriginsBuilder<P> {
     /// Adds one value of `cors_allow_origin`; see [`origin::parse_rule`] for what is permitted. A problem that is a warning
     /// leaves the rules as they were.
     pub fn add(&mut self, value: &[u8], place: P) -> Result<(), Problem> {
-        let rule = origin::parse_rule(value).inspect_err(|_| self.refused = true)?;
+        // What only belongs to another directive is not a value that counts.
+        let rule = origin::parse_rule(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
         let new = match &rule {
             Rule::Any => !std::mem::replace(&mut self.origins.any, true),
             Rule::Exact => self.origins.exact.insert(value),
@@ -154,6 +171,7 @@ impl<P: Clone> OriginsBuilder<P> {
         let text = std::str::from_utf8(value).unwrap_or_default();
         let kind = match rule {
             Rule::Any => Some(ConcernKind::Any),
+            Rule::Exact if value == b"null" => Some(ConcernKind::Null),
             Rule::Pattern(p) if p.host.strip_prefix('.').is_some_and(origin::is_public_suffix) => {
                 Some(ConcernKind::PublicSuffix)
             }
@@ -161,42 +179,53 @@ impl<P: Clone> OriginsBuilder<P> {
             _ => None,
         };
         if let Some(kind) = kind {
-            self.concerns.push(Concern { place, value: text.to_owned(), kind });
+            self.concern(LIST, text, kind, place);
         }
-        self.alone()
+        self.check_wildcard_is_alone()
     }
 
-    /// Adds one value of `cors_allow_origin_regex`, and says what is doubtful about it.
+    fn concern(&mut self, directive: &'static str, value: &str, kind: ConcernKind, place: P) {
+        self.concerns.push(Concern { place, directive, value: value.to_owned(), kind });
+    }
+
+    /// Adds one value of `cors_allow_origin_regex`, and returns what is doubtful about it. A comma that is a value of its own
+    /// separates others, as in the other lists.
     pub fn add_expression(&mut self, value: &[u8], place: P) -> Result<Vec<Problem>, Problem> {
+        if value == b"," {
+            return Ok(Vec::new());
+        }
         let checked = expression::check(value).inspect_err(|_| self.refused = true)?;
         if self.sources.iter().any(|(_, source)| *source == checked.source) {
             return Ok(vec![Problem::new(value, Reason::Duplicate)]);
         }
-        if checked.any_origin {
-            self.concerns.push(Concern {
-                place: place.clone(),
-                value: checked.source.clone(),
-                kind: ConcernKind::AnyExpression,
-            });
+        let exposure = checked.exposure;
+        let is_insecure = checked.is_insecure && exposure.any.is_none();
+        let kinds = [
+            exposure.any.map(|_| ConcernKind::AnyOrigin),
+            exposure.open_domain.map(ConcernKind::OpenDomain),
+            exposure.any_extension.map(|_| ConcernKind::AnyExtension),
+            is_insecure.then_some(ConcernKind::Insecure),
+        ];
+        for kind in kinds.into_iter().flatten() {
+            self.concern("cors_allow_origin_regex", &checked.source, kind, place.clone());
         }
         self.sources.push((place, checked.source));
-        self.alone().map(|()| checked.doubts)
+        self.check_wildcard_is_alone().map(|()| checked.doubts)
     }
 
-    /// Takes note of a value that is only known at run time; see [`evaluated`].
+    /// Notes that there is a value that is known only at run time; see [`evaluated`].
     pub fn add_variable(&mut self) -> Result<(), Problem> {
         self.variables = true;
-        self.alone()
+        self.check_wildcard_is_alone()
     }
 
-    /// Takes note that a value is the request's own `Origin`, whatever that is.
+    /// Notes that a value is the `Origin` of the request itself.
     pub fn add_reflection(&mut self, value: &[u8], place: P) {
-        let value = String::from_utf8_lossy(value).into_owned();
-        self.concerns.push(Concern { place, value, kind: ConcernKind::Reflection });
+        self.concern(LIST, &String::from_utf8_lossy(value), ConcernKind::AnyOrigin, place);
     }
 
-    /// Whether `*`, where it is among the rules, is all that there is.
-    pub fn alone(&self) -> Result<(), Problem> {
+    /// Checks that `*` is the only value, if it is one.
+    pub fn check_wildcard_is_alone(&self) -> Result<(), Problem> {
         let others = self.refused
             || !self.origins.exact.is_empty()
             || !self.origins.patterns.is_empty()
@@ -208,8 +237,8 @@ impl<P: Clone> OriginsBuilder<P> {
         Ok(())
     }
 
-    /// The finished rules, and the values to look at again where credentials are known; or what is too large, and its
-    /// place.
+    /// The finished rules, and the values to check again when it is known whether credentials are allowed; or the expression
+    /// that is too large, and its place.
     pub fn build(mut self) -> Result<Built<P>, (P, Problem)> {
         self.origins.exact.shrink();
         self.origins.expressions = Expressions::new(&self.sources)?;
@@ -269,11 +298,27 @@ mod tests {
         ] {
             assert_eq!(origins.allows(value.as_bytes()), allowed, "{value}");
         }
-        assert!(!build(&[], &[".*"]).allows(b"null"));
+        for named in ["null", "file://"] {
+            assert!(build(&[named], &[]).allows(named.as_bytes()), "{named}");
+            assert!(!build(&["https://a", "file://", "null"], &[]).allows(b"file://a"));
+        }
+        let any = build(&[], &[".*"]);
+        for (value, allowed) in [
+            ("null", false),
+            ("file://", false),
+            ("file://a.example", false),
+            ("file://.", false),
+            ("https://.", false),
+            ("app://.", true),
+            ("files://a", true),
+        ] {
+            assert_eq!(any.allows(value.as_bytes()), allowed, "{value}");
+        }
+        assert!(build(&["https://*.example.org"], &["app://[.]"]).allows(b"app://."));
     }
 
     #[test]
-    fn any_stands_alone() {
+    fn any_must_be_alone() {
         let mut builder = OriginsBuilder::default();
         builder.add(b"*", ()).unwrap();
         assert_eq!(builder.add(b"https://a.example", ()).unwrap_err().reason, Reason::AnyNotAlone);
@@ -283,12 +328,12 @@ mod tests {
     }
 
     #[test]
-    fn any_stands_alone_next_to_mistakes_too() {
+    fn any_is_not_alone_if_others_are_mistakes() {
         let mut builder = OriginsBuilder::default();
         builder.add(b"*", ()).unwrap();
-        assert_eq!(builder.alone(), Ok(()));
+        assert_eq!(builder.check_wildcard_is_alone(), Ok(()));
         assert_eq!(builder.add(b"example.com", ()).unwrap_err().reason, Reason::NoScheme);
-        assert_eq!(builder.alone().unwrap_err().reason, Reason::AnyNotAlone);
+        assert_eq!(builder.check_wildcard_is_alone().unwrap_err().reason, Reason::AnyNotAlone);
     }
 
     /// Mistakes as people make them, of an origin or a pattern that is right. The last part says whether what was meant can
@@ -318,9 +363,9 @@ mod tests {
 
     fn is_accepted(value: &str, credentials: bool) -> bool {
         let mut builder = OriginsBuilder::default();
-        builder.add(value.as_bytes(), ()).is_ok()
+        list::words(value.as_bytes()).all(|word| builder.add(word, ()).is_ok())
             && builder.build().is_ok_and(|(_, concerns)| {
-                concerns.iter().filter_map(|concern| concern.problem(credentials)).all(|problem| problem.is_warning())
+                problems(&concerns, credentials).iter().all(|(_, problem)| problem.is_warning())
             })
     }
 
@@ -361,15 +406,31 @@ mod tests {
     #[test]
     fn concerns() {
         let mut builder = OriginsBuilder::default();
-        for value in ["https://*.com", "http://a.example", "https://a.example", "http://localhost:*"] {
+        for value in
+            ["https://*.com", "http://a.example", "https://a.example", "http://localhost:*", "http://b", "null"]
+        {
             builder.add(value.as_bytes(), value).unwrap();
         }
-        builder.add_expression(b"^https://.*$", "any").unwrap();
+        for (expression, place) in [
+            ("^https://.*$", "any"),
+            ("^https?://.*$", "another"),
+            (r"^https://.*a\.com$", "open domain"),
+            (r"^https://.*b\.com$", "another"),
+            ("^chrome-extension://.*$", "extensions"),
+            (r"^https?://app\.a\.com$", "http"),
+            (r"^https?://localhost(:\d+)?$", "local"),
+        ] {
+            builder.add_expression(expression.as_bytes(), place).unwrap();
+        }
+        builder.add_expression(b",", "comma").unwrap();
         builder.add_variable().unwrap();
         builder.add_reflection(b"$origin", "reflection");
         let concerns = builder.build().ok().unwrap().1;
         let reasons = |credentials| -> Vec<_> {
-            concerns.iter().filter_map(|c| c.problem(credentials).map(|p| (c.place, p.reason))).collect()
+            problems(&concerns, credentials)
+                .into_iter()
+                .map(|(concern, problem)| (concern.place, problem.reason))
+                .collect()
         };
         assert_eq!(reasons(false), [("https://*.com", Reason::PublicSuffix)]);
         assert_eq!(
@@ -377,7 +438,11 @@ mod tests {
             [
                 ("https://*.com", Reason::PublicSuffixWithCredentials),
                 ("http://a.example", Reason::InsecureWithCredentials),
+                ("null", Reason::NullWithCredentials),
                 ("any", Reason::AnyOriginWithCredentials),
+                ("open domain", Reason::OpenDomainWithCredentials("https://xa.com".to_owned())),
+                ("extensions", Reason::AnyExtensionWithCredentials),
+                ("http", Reason::InsecureWithCredentials),
                 ("reflection", Reason::AnyOriginWithCredentials)
             ]
         );
@@ -396,6 +461,10 @@ mod tests {
             ("https://A", "https://A", Denied),
             ("a b", "a b", Denied),
             ("https://a", "", Denied),
+            ("app://. https://a", "app://.", Allowed),
+            ("file://", "file://", Allowed),
+            ("file://a", "file://a", Denied),
+            ("null", "file://", Denied),
         ];
         for (value, origin, result) in rows {
             assert_eq!(evaluated(value.as_bytes(), Some(origin.as_bytes())), result, "{value:?} {origin:?}");

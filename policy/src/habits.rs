@@ -1,0 +1,162 @@
+//! Values that are right elsewhere and mean nothing here: what people bring along from `add_header`, from the settings of
+//! applications and other servers, from Content-Security-Policy, and from templates.
+
+use crate::list::{is_token, token_within};
+use crate::{Problem, Reason};
+
+/// Words that mean everything, nothing, or the server's own origin.
+const EVERYTHING: [&str; 8] = ["all", "any", "anyone", "everyone", "everything", "true", "yes", "on"];
+const NOTHING: [&str; 7] = ["none", "nobody", "nothing", "false", "no", "off", "disabled"];
+const SELF: [&str; 5] = ["self", "same-origin", "same-site", "same_origin", "sameorigin"];
+
+/// What people write between methods or names instead of commas.
+const SEPARATORS: [char; 4] = ['|', ';', '/', '&'];
+
+/// What begins and ends a placeholder of a template.
+const PLACEHOLDERS: [(&str, &str); 6] = [("<", ">"), ("{{", "}}"), ("{", "}"), ("%", "%"), ("__", "__"), ("@", "@")];
+
+/// Quotation marks, also those that word processors make of them.
+const QUOTES: [char; 7] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
+
+/// Whether it is the parameter of `add_header`.
+pub(crate) fn is_parameter(value: &[u8]) -> bool {
+    value == b"always"
+}
+
+/// The reason why a value of a list is none, if it is one of these habits.
+pub(crate) fn reason(value: &[u8]) -> Option<Reason> {
+    let text = std::str::from_utf8(value).ok()?;
+    let word = unquoted(text);
+    let is = |words: &[&str]| words.iter().any(|other| other.eq_ignore_ascii_case(word));
+    let is_placeholder = PLACEHOLDERS.iter().any(|(before, after)| {
+        word.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(|name| !name.is_empty())
+    });
+    match () {
+        () if is_parameter(value) => Some(Reason::Always),
+        () if is(&SELF) => Some(Reason::SelfWord),
+        () if is(&NOTHING) => Some(Reason::NothingWord),
+        () if is(&EVERYTHING) || is_wildcard_of_others(word) => Some(Reason::EverythingWord),
+        () if is_placeholder => Some(Reason::Placeholder),
+        () if text.contains(QUOTES) => Some(Reason::Quotes),
+        () => None,
+    }
+}
+
+/// Whether it is a wildcard or an expression for everything, but not `*`.
+fn is_wildcard_of_others(word: &str) -> bool {
+    word.contains('*') && word != "*" && word.chars().all(|c| matches!(c, '*' | '.' | ':' | '/' | '^' | '$'))
+}
+
+/// The text without the quotation marks around it.
+fn unquoted(text: &str) -> &str {
+    text.trim_matches(QUOTES)
+}
+
+/// The text without any quotation marks.
+pub(crate) fn without_quotes(text: &str) -> String {
+    text.replace(QUOTES, "")
+}
+
+/// The parts of a value that consists of several with something else than spaces or commas between them.
+pub(crate) fn separated<'a>(text: &'a str, separators: &[char]) -> Option<Vec<&'a str>> {
+    let parts: Vec<_> = text.split(separators).map(unquoted).filter(|part| !part.is_empty()).collect();
+    (parts.len() > 1).then_some(parts)
+}
+
+/// All of `parts` as `correct` has them, as a list; `None` if it does not know one.
+pub(crate) fn corrected(parts: &[&str], correct: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let corrected: Option<Vec<_>> = parts.iter().map(|part| correct(part)).collect();
+    corrected.map(|parts| parts.join(" "))
+}
+
+/// The method or the header name that `value` is: a token without what is a habit from elsewhere. `not_valid` is the reason for
+/// anything else; `correct` has what to write instead of a part of the value.
+pub(crate) fn name(value: &[u8], not_valid: Reason, correct: fn(&str) -> Option<String>) -> Result<&str, Problem> {
+    let problem = |reason| Err(Problem::new(value, reason));
+    let suggesting = |reason, suggestion| Err(Problem::new(value, reason).suggesting(suggestion));
+    if value.is_empty() {
+        return problem(Reason::Empty);
+    }
+    if is_request_variable(value) {
+        return suggesting(Reason::RequestVariable, Some("*".to_owned()));
+    }
+    if value.contains(&b'$') {
+        return problem(Reason::Variable);
+    }
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    match reason(value) {
+        Some(Reason::Quotes) => return suggesting(Reason::Quotes, correct(&without_quotes(text))),
+        Some(reason) => return problem(reason),
+        None => {}
+    }
+    if let Some(parts) = separated(text, &SEPARATORS) {
+        return suggesting(Reason::Separated, corrected(&parts, correct));
+    }
+    if text.contains(SEPARATORS) || !is_token(value) {
+        return suggesting(not_valid, token_within(value).and_then(correct));
+    }
+    if value != b"*" && value.contains(&b'*') {
+        return problem(Reason::PartOfName);
+    }
+    Ok(text)
+}
+
+/// Whether it is the name of a header of the CORS protocol, as in an `add_header` line, perhaps with its colon.
+pub(crate) fn is_cors_header(value: &[u8]) -> bool {
+    let prefix = b"access-control-";
+    value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// Whether it is a variable with what a preflight asks for.
+pub(crate) fn is_request_variable(value: &[u8]) -> bool {
+    ["http_access_control_request_method", "http_access_control_request_headers"].iter().any(|name| {
+        [format!("${name}"), format!("${{{name}}}")]
+            .iter()
+            .any(|variable| variable.as_bytes().eq_ignore_ascii_case(value))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons() {
+        let rows = [
+            ("always", Some(Reason::Always)),
+            ("any", Some(Reason::EverythingWord)),
+            ("ALL", Some(Reason::EverythingWord)),
+            ("true", Some(Reason::EverythingWord)),
+            (".*", Some(Reason::EverythingWord)),
+            ("**", Some(Reason::EverythingWord)),
+            ("*.*", Some(Reason::EverythingWord)),
+            ("*://*", Some(Reason::EverythingWord)),
+            ("\"*\"", Some(Reason::Quotes)),
+            ("none", Some(Reason::NothingWord)),
+            ("'none'", Some(Reason::NothingWord)),
+            ("self", Some(Reason::SelfWord)),
+            ("'self'", Some(Reason::SelfWord)),
+            ("<origin>", Some(Reason::Placeholder)),
+            ("{{ origin }}", Some(Reason::Placeholder)),
+            ("__ORIGIN__", Some(Reason::Placeholder)),
+            ("%ORIGIN%", Some(Reason::Placeholder)),
+            ("'GET'", Some(Reason::Quotes)),
+            ("*", None),
+            ("Always", None),
+            ("anything.example", None),
+            ("%", None),
+            ("https://self", None),
+        ];
+        for (value, expected) in rows {
+            assert_eq!(reason(value.as_bytes()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn variables_of_the_request() {
+        for value in ["$http_access_control_request_headers", "${HTTP_Access_control_request_method}"] {
+            assert!(is_request_variable(value.as_bytes()), "{value}");
+        }
+        assert!(!is_request_variable(b"$http_access_control_request") && !is_request_variable(b"$request_method"));
+    }
+}
