@@ -18,7 +18,7 @@ select STDOUT; $| = 1;
 my $root = "$FindBin::Bin/..";
 my %text = map { $_ => slurp("$root/$_") } qw!
 	README.md docs/directives.md
-	src/directives.rs src/variables.rs policy/src/policy.rs
+	src/directives.rs src/variables.rs policy/src/decision.rs
 !;
 my $reference = $text{'docs/directives.md'};
 
@@ -30,7 +30,7 @@ my %takes_more = map { $_->[1] => $_->[0] eq '1MORE' } pairs_of($table,
 my @directives = map { $_->[1] } pairs_of($table, qr/NGX_CONF_(\w+) (\w+);/);
 my @variables = grep { /^cors_/ } $text{'src/variables.rs'}
 	=~ /ngx_string!\("(\w+)"\)/g;
-my ($statuses) = $text{'policy/src/policy.rs'} =~ /^statuses! \{\n(.*?)^\}/ms;
+my ($statuses) = $text{'policy/src/decision.rs'} =~ /^statuses! \{\n(.*?)^\}/ms;
 my @statuses = $statuses =~ /=> "(\w+)"/g;
 
 # What is written of it

@@ -28,8 +28,11 @@ pub(crate) fn reason(value: &[u8]) -> Option<Reason> {
     let text = std::str::from_utf8(value).ok()?;
     let word = unquoted(text);
     let is = |words: &[&str]| words.iter().any(|other| other.eq_ignore_ascii_case(word));
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
+    };
     let is_placeholder = PLACEHOLDERS.iter().any(|(before, after)| {
-        word.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(|name| !name.is_empty())
+        word.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_name)
     });
     match () {
         () if is_parameter(value) => Some(Reason::Always),

@@ -49,7 +49,7 @@ impl Names {
         self.any |= name == "*";
         self.names.push(name.to_owned());
         if habits::is_cors_header(value) {
-            return Err(Problem::new(value, Reason::CorsHeader));
+            return Err(Problem::new(value, Reason::ProtocolHeader));
         }
         Ok(self.names.last().map_or("", String::as_str))
     }
@@ -188,7 +188,7 @@ mod tests {
             ("DNT", Some(Reason::ForbiddenRequestHeader)),
             ("sec-fetch-site", Some(Reason::ForbiddenRequestHeader)),
             ("authorization", Some(Reason::Duplicate)),
-            ("Access-Control-Request-Method", Some(Reason::CorsHeader)),
+            ("Access-Control-Request-Method", Some(Reason::ProtocolHeader)),
             ("", Some(Reason::Empty)),
             ("a b", Some(Reason::NotHeader)),
             ("$x", Some(Reason::Variable)),

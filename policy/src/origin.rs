@@ -307,7 +307,7 @@ fn other_syntax(text: &str) -> Option<Reason> {
         return Some(Reason::IsExpression);
     }
     let marks = ["regexp:", "regex:", "re:"];
-    if without_prefix(text, &marks).is_some() {
+    if without_prefix(text, &marks).is_some_and(|rest| !rest.starts_with("//")) {
         return Some(Reason::IsExpression);
     }
     habits::separated(text, &SEPARATORS).map(|_| Reason::Separated)

@@ -276,7 +276,7 @@ reasons! {
     /// `Set-Cookie`
     warning ForbiddenResponseHeader => "has no effect: scripts can never read this header",
     /// `Access-Control-*`
-    warning CorsHeader => "has no effect: it is a header of the CORS protocol itself",
+    warning ProtocolHeader => "has no effect: it is a header of the CORS protocol itself",
 
     /// Not `on` or `off`.
     error NotFlag => "is neither \"on\" nor \"off\"",
