@@ -5,12 +5,13 @@ use crate::list::{is_token, token_within};
 use crate::{Problem, Reason};
 
 /// Words that mean everything, nothing, or the server's own origin.
-const EVERYTHING: [&str; 8] = ["all", "any", "anyone", "everyone", "everything", "true", "yes", "on"];
-const NOTHING: [&str; 7] = ["none", "nobody", "nothing", "false", "no", "off", "disabled"];
+const EVERYTHING: [&str; 11] =
+    ["all", "any", "anyone", "everyone", "everything", "true", "yes", "on", "allow", "reflect", "wildcard"];
+const NOTHING: [&str; 9] = ["none", "nobody", "nothing", "false", "no", "off", "disabled", "deny", "undefined"];
 const SELF: [&str; 5] = ["self", "same-origin", "same-site", "same_origin", "sameorigin"];
 
 /// What people write between methods or names instead of commas.
-const SEPARATORS: [char; 4] = ['|', ';', '/', '&'];
+const SEPARATORS: [char; 3] = ['|', ';', '&'];
 
 /// What begins and ends a placeholder of a template.
 const PLACEHOLDERS: [(&str, &str); 6] = [("<", ">"), ("{{", "}}"), ("{", "}"), ("%", "%"), ("__", "__"), ("@", "@")];
@@ -35,11 +36,13 @@ pub(crate) fn reason(value: &[u8]) -> Option<Reason> {
         word.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).is_some_and(is_name)
     });
     match () {
-        () if is_parameter(value) => Some(Reason::Always),
+        () if is_parameter(word.as_bytes()) => Some(Reason::Always),
         () if is(&SELF) => Some(Reason::SelfWord),
         () if is(&NOTHING) => Some(Reason::NothingWord),
         () if is(&EVERYTHING) || is_wildcard_of_others(word) => Some(Reason::EverythingWord),
-        () if is_placeholder => Some(Reason::Placeholder),
+        () if is_placeholder || text.contains("{{") || (text.contains('<') && text.contains('>')) => {
+            Some(Reason::Placeholder)
+        }
         () if text.contains(QUOTES) => Some(Reason::Quotes),
         () => None,
     }
@@ -83,7 +86,9 @@ pub(crate) fn name(value: &[u8], not_valid: Reason, correct: fn(&str) -> Option<
     if is_request_variable(value) {
         return suggesting(Reason::RequestVariable, Some("*".to_owned()));
     }
-    if value.contains(&b'$') {
+    let is_variable =
+        |rest: &[u8]| rest.first().is_some_and(|&b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'{'));
+    if value.split(|&b| b == b'$').skip(1).any(is_variable) {
         return problem(Reason::Variable);
     }
     let text = std::str::from_utf8(value).unwrap_or_default();
@@ -92,10 +97,14 @@ pub(crate) fn name(value: &[u8], not_valid: Reason, correct: fn(&str) -> Option<
         Some(reason) => return problem(reason),
         None => {}
     }
-    if let Some(parts) = separated(text, &SEPARATORS) {
-        return suggesting(Reason::Separated, corrected(&parts, correct));
+    if let Some(mut parts) = separated(text, &SEPARATORS) {
+        parts.iter_mut().for_each(|part| *part = part.trim_matches(['^', '$', '(', ')', '[', ']', '~']));
+        let suggestion = corrected(&parts, correct).filter(|suggestion| !suggestion.contains('*'));
+        return suggesting(Reason::Separated, suggestion);
     }
-    if text.contains(SEPARATORS) || !is_token(value) {
+    // Characters that tokens can contain, but expressions begin and end with.
+    let is_expression = text.starts_with(['^', '~']) || text.ends_with('$');
+    if text.contains(SEPARATORS) || is_expression || !is_token(value) {
         return suggesting(not_valid, token_within(value).and_then(correct));
     }
     if value != b"*" && value.contains(&b'*') {
@@ -141,6 +150,7 @@ mod tests {
             ("'self'", Some(Reason::SelfWord)),
             ("<origin>", Some(Reason::Placeholder)),
             ("{{ origin }}", Some(Reason::Placeholder)),
+            ("https://{{domain}}", Some(Reason::Placeholder)),
             ("__ORIGIN__", Some(Reason::Placeholder)),
             ("%ORIGIN%", Some(Reason::Placeholder)),
             ("'GET'", Some(Reason::Quotes)),

@@ -194,6 +194,8 @@ mod tests {
             ("$x", Some(Reason::Variable)),
             ("x-amz-*", Some(Reason::PartOfName)),
             ("X-A|X-B", Some(Reason::Separated)),
+            ("application/json", Some(Reason::NotHeader)),
+            ("^X-A$", Some(Reason::NotHeader)),
             ("always", Some(Reason::Always)),
             ("all", Some(Reason::EverythingWord)),
             ("none", Some(Reason::NothingWord)),

@@ -82,6 +82,12 @@ fn check(value: &[u8]) -> Result<&str, Problem> {
     if habits::is_cors_header(value) {
         return Err(problem(Reason::HeaderName));
     }
+    let is_standard = |name: &&str| STANDARD.iter().any(|method| method.eq_ignore_ascii_case(name));
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    let parts: Vec<_> = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| !part.is_empty()).collect();
+    if parts.len() > 1 && parts.iter().all(is_standard) {
+        return Err(problem(Reason::Separated).suggesting(habits::corrected(&parts, correct)));
+    }
     let name = habits::name(value, Reason::NotMethod, correct)?;
     if FORBIDDEN.iter().any(|method| method.eq_ignore_ascii_case(name)) {
         return Err(problem(Reason::ForbiddenMethod));
@@ -117,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_prohibited() {
-        let rows: [(&[&str], Reason, Option<&str>); 28] = [
+        let rows: [(&[&str], Reason, Option<&str>); 33] = [
             (&["get"], Reason::MethodCase, Some("GET")),
             (&["patch"], Reason::MethodCase, Some("PATCH")),
             (&["Delete"], Reason::MethodCase, Some("DELETE")),
@@ -129,6 +135,11 @@ mod tests {
             (&["GET|POST|PUT"], Reason::Separated, Some("GET POST PUT")),
             (&["get;post"], Reason::Separated, Some("GET POST")),
             (&["GET/PUT"], Reason::Separated, Some("GET PUT")),
+            (&["GET+PUT"], Reason::Separated, Some("GET PUT")),
+            (&["GET.put"], Reason::Separated, Some("GET PUT")),
+            (&["^(GET|POST)$"], Reason::Separated, Some("GET POST")),
+            (&["^GET$"], Reason::NotMethod, None),
+            (&["*|GET"], Reason::Separated, None),
             (&["GET|TRACE"], Reason::Separated, None),
             (&["always"], Reason::Always, None),
             (&["any"], Reason::EverythingWord, None),

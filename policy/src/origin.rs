@@ -216,7 +216,7 @@ fn read_rule(value: &[u8]) -> Result<Rule<'_>, Reason> {
         _ if is_named(value) => return Ok(Rule::Exact),
         _ if is_expression(value) => return Err(Reason::IsExpression),
         _ if value.contains(&b'$') => return Err(Reason::Variable),
-        _ if habits::is_cors_header(value) => return Err(Reason::HeaderName),
+        _ if habits::is_cors_header(value) || value.eq_ignore_ascii_case(b"origin:") => return Err(Reason::HeaderName),
         _ => {}
     }
     if let Some(reason) = habits::reason(value) {
@@ -275,6 +275,9 @@ const BOTH_SCHEMES: [&str; 8] = [
 const OPAQUE: [&str; 4] = ["data:", "about:", "javascript:", "blob:null"];
 /// What begins a URL that contains the origin it has.
 const NESTED: [&str; 2] = ["blob:", "filesystem:"];
+/// The schemes without their `://`, as people write them.
+const MISSPELT_HTTPS: [&str; 5] = ["https;//", "https.//", "https//", "https:/", "https:"];
+const MISSPELT_HTTP: [&str; 5] = ["http;//", "http.//", "http//", "http:/", "http:"];
 const SEPARATORS: [char; 2] = ['|', ';'];
 
 fn without_prefix<'a>(text: &'a str, prefixes: &[&str]) -> Option<&'a str> {
@@ -310,7 +313,30 @@ fn other_syntax(text: &str) -> Option<Reason> {
     if without_prefix(text, &marks).is_some_and(|rest| !rest.starts_with("//")) {
         return Some(Reason::IsExpression);
     }
-    habits::separated(text, &SEPARATORS).map(|_| Reason::Separated)
+    let is_misspelt = [MISSPELT_HTTPS, MISSPELT_HTTP].iter().any(|schemes| without_prefix(text, schemes).is_some());
+    if is_misspelt && !text.contains("://") {
+        return Some(Reason::NoScheme);
+    }
+    parts_of(text).map(|_| Reason::Separated)
+}
+
+/// The parts of a value that consists of several origins, with something else than spaces or commas between them, or nothing.
+fn parts_of(text: &str) -> Option<Vec<&str>> {
+    let mut starts: Vec<_> = ["http://", "https://"].iter().flat_map(|scheme| text.match_indices(scheme)).collect();
+    starts.sort_unstable();
+    let is_apart =
+        |pair: &[(usize, &str)]| pair[0].0 + pair[0].1.len() < pair[1].0 && !text[..pair[1].0].ends_with('=');
+    if starts.len() < 2 || starts[0].0 > 0 || !starts.windows(2).all(is_apart) {
+        return habits::separated(text, &SEPARATORS);
+    }
+    let ends = starts.iter().skip(1).map(|start| start.0).chain([text.len()]);
+    Some(
+        starts
+            .iter()
+            .zip(ends)
+            .map(|(start, end)| text[start.0..end].trim_end_matches(['|', ';', '&', '+', '/']))
+            .collect(),
+    )
 }
 
 fn host_len(authority: &str) -> usize {
@@ -466,14 +492,23 @@ fn suggest(value: &[u8]) -> Option<String> {
         return Some(text.to_ascii_lowercase());
     }
     match read_rule(text.as_bytes()) {
-        Ok(_) => return Some(text.to_owned()).filter(|text| text.as_bytes() != value),
+        Ok(_) => return accepted(text.to_owned()).filter(|text| text.as_bytes() != value),
         Err(Reason::TwoSchemes) => {
             let rest = without_prefix(text, &BOTH_SCHEMES)?;
             return habits::corrected(&[&format!("https://{rest}"), &format!("http://{rest}")], correct);
         }
-        Err(Reason::Separated) => return habits::corrected(&habits::separated(text, &SEPARATORS)?, correct),
+        Err(Reason::Separated) => {
+            let parts = parts_of(text)?;
+            let with_scheme = parts.iter().filter(|part| part.contains("://")).count();
+            // Otherwise they may be parts of one host.
+            let is_list = with_scheme == parts.len() || with_scheme == 0;
+            return if is_list { habits::corrected(&parts, correct) } else { None };
+        }
         Err(Reason::Blob) => return correct(without_prefix(text, &NESTED)?),
-        Err(Reason::Quotes) => return correct(&habits::without_quotes(text)),
+        Err(Reason::Quotes) => {
+            let text = habits::without_quotes(text);
+            return correct(&text).or_else(|| correct(text.trim_matches(['[', ']', '(', ')'])));
+        }
         Err(
             Reason::IsExpression
             | Reason::OpaqueScheme
@@ -502,8 +537,8 @@ fn suggest(value: &[u8]) -> Option<String> {
         Some(before) => (before, true),
         None => (authority, false),
     };
-    let host = before.trim_start_matches(['*', '.']);
     let is_special = matches!(scheme, "http" | "https");
+    let host = if before == "." { before } else { before.trim_start_matches(['*', '.']) };
     let base = if is_special {
         let url = Url::parse(&format!("{scheme}://{}/", decoded(host))).ok()?;
         let host = url.host_str()?.to_owned();
@@ -550,8 +585,8 @@ fn accepted(value: String) -> Option<String> {
 
 /// The scheme that is meant, and what follows it.
 fn split_scheme(text: &str) -> (&str, &str) {
-    let misspelt = |prefixes: [&'static str; 3]| {
-        without_prefix(text, &prefixes).filter(|rest| rest.starts_with(|c: char| !c.is_ascii_digit()))
+    let misspelt = |prefixes: &[&str]| {
+        without_prefix(text, prefixes).filter(|rest| rest.starts_with(|c: char| !c.is_ascii_digit()))
     };
     if let Some((scheme, rest)) = text.split_once("://") {
         // Twice, as by a template that adds one.
@@ -560,10 +595,10 @@ fn split_scheme(text: &str) -> (&str, &str) {
             None => (scheme, rest),
         };
     }
-    if let Some(rest) = misspelt(["https:/", "https:", "https//"]) {
+    if let Some(rest) = misspelt(&MISSPELT_HTTPS) {
         return ("https", rest);
     }
-    if let Some(rest) = misspelt(["http:/", "http:", "http//"]) {
+    if let Some(rest) = misspelt(&MISSPELT_HTTP) {
         return ("http", rest);
     }
     let rest = text.trim_start_matches('/');
@@ -728,7 +763,7 @@ mod tests {
     fn mistakes_their_reasons_and_what_to_write_instead() {
         let long_label = format!("https://{}.example", "a".repeat(64));
         let long_host = format!("https://{}com", "abc.".repeat(63));
-        let rows: [(&str, Reason, Option<&str>); 111] = [
+        let rows: [(&str, Reason, Option<&str>); 123] = [
             ("", Reason::Empty, None),
             ("example.com", Reason::NoScheme, Some("https://example.com")),
             ("localhost:3000", Reason::NoScheme, Some("http://localhost:3000")),
@@ -819,6 +854,18 @@ mod tests {
             ("WSS://app.example.com/", Reason::WebSocketScheme, Some("https://app.example.com")),
             ("file:", Reason::FileScheme, None),
             ("https://https://a.example", Reason::Path, Some("https://a.example")),
+            ("https://a.examplehttps://b.example", Reason::Separated, Some("https://a.example https://b.example")),
+            ("https://a.example/&http://b.example:80", Reason::Separated, Some("https://a.example http://b.example")),
+            ("https://a.example?to=https://b.example", Reason::Query, Some("https://a.example")),
+            ("https://a|b.example.com", Reason::Separated, None),
+            ("https;//a.example", Reason::NoScheme, Some("https://a.example")),
+            ("http.//a.example", Reason::NoScheme, Some("http://a.example")),
+            ("origin:", Reason::HeaderName, None),
+            ("*;", Reason::NoScheme, None),
+            ("app://./", Reason::TrailingSlash, Some("app://.")),
+            ("[\"https://a.example\"", Reason::Quotes, Some("https://a.example")),
+            ("https://<domain>", Reason::Placeholder, None),
+            ("\"always\"", Reason::Always, None),
             ("https:", Reason::NoHost, None),
             ("192.168.0.0/16", Reason::NoScheme, None),
             ("https://example.com/*", Reason::Wildcard, Some("https://example.com")),
