@@ -45,18 +45,31 @@ pub(crate) struct Exposure {
 impl Exposure {
     /// Searches the automaton of an expression. A search that takes too many steps finds nothing.
     pub fn of(automaton: &Automaton) -> Self {
-        let mut suffixes = Suffixes { automaton, found: HashMap::new(), steps: 0 };
+        let mut suffixes = Suffixes { automaton, ignored: None, found: HashMap::new(), steps: 0 };
         let sites = Region::new(automaton, &["https://", "http://"]);
         if let Some(any) = sites.open_label(|state| suffixes.after(state)?.open) {
             return Exposure { any: Some(any), ..Exposure::default() };
         }
-        let open_domain = sites
-            .open_label(|state| suffixes.after(state)?.any())
-            .or_else(|| sites.label(|state| suffixes.after(state)?.open));
+        let mut open_domain = sites.open_label(|state| suffixes.after(state)?.any());
+        if open_domain.as_ref().is_some_and(|example| is_preview(automaton, example)) {
+            suffixes = Suffixes { ignored: Some(PREVIEWS), found: HashMap::new(), ..suffixes };
+            open_domain = sites.open_label(|state| suffixes.after(state)?.any());
+        }
+        let open_domain = open_domain.or_else(|| sites.label(|state| suffixes.after(state)?.open));
         let extensions = Region::new(automaton, &EXTENSIONS);
         let any_extension = extensions.open_label(|state| automaton.accepts(state).then(String::new));
         Exposure { any: None, open_domain, any_extension }
     }
+}
+
+/// A public suffix below which the names of sites never contain `--`: `preview--site` is a preview of the site behind it.
+const PREVIEWS: &str = "netlify.app";
+
+/// Whether an origin that is matched is a preview, and is not matched for other sites.
+fn is_preview(automaton: &Automaton, origin: &str) -> bool {
+    let label = origin.split_once(PREVIEWS).map_or("", |(before, _)| before);
+    let others = label.rfind("--").map(|at| format!("{}x{}", &origin[..at + 2], &origin[at + 2..]));
+    others.is_some_and(|other| !automaton.matches(other.as_bytes()))
 }
 
 /// Characters of labels, those first that make the better example.
@@ -234,6 +247,8 @@ impl Suffix {
 /// Searches for public suffixes.
 struct Suffixes<'a> {
     automaton: &'a Automaton,
+    /// A public suffix that does not count.
+    ignored: Option<&'static str>,
     /// What was found after the dot that leads to a state.
     found: HashMap<StateID, Suffix>,
     steps: usize,
@@ -247,7 +262,7 @@ impl Suffixes<'_> {
             return Some(found.clone());
         }
         let mut found = Suffix::default();
-        for suffix in SUFFIXES {
+        for suffix in SUFFIXES.into_iter().filter(|suffix| self.ignored != Some(suffix)) {
             if let Some((port, is_class)) = self.read(start, suffix) {
                 let kind = if is_class { &mut found.open } else { &mut found.closed };
                 kind.get_or_insert_with(|| format!(".{suffix}{port}"));
@@ -279,7 +294,7 @@ impl Suffixes<'_> {
         let mut open = VecDeque::from([(start, String::new(), vec![start])]);
         while let Some((state, text, labels)) = open.pop_front() {
             if let Some(port) = self.port(state) {
-                if is_registrable_under(&text) {
+                if is_registrable_under(&text) && self.ignored != Some(&text) {
                     return Some(text + &port);
                 }
             }
@@ -365,6 +380,9 @@ mod tests {
     fn names_that_anyone_can_register() {
         let rows = [
             (r"^https://.*\.netlify\.app$", "https://x.netlify.app"),
+            (r"^https://[\w-]*site\.netlify\.app$", "https://xsite.netlify.app"),
+            (r"^https://pr--\w+\.netlify\.app$", "https://pr--x.netlify.app"),
+            (r"^https://\d+--(site\.netlify\.app|.*site\.com)$", "https://0--xsite.com"),
             (r"^https://[a-z-]+\.github\.io$", "https://x.github.io"),
             (r"^https://.*\.co\.uk$", "https://x.co.uk"),
             (r"^https://[\w-]+\.pages\.dev(:\d+)?$", "https://x.pages.dev"),
@@ -434,6 +452,8 @@ mod tests {
             r"^https://(one|two|three)\.(com|net|org)$",
             r"^https://[^.]+$",
             r"^https://\w+$",
+            r"^https://deploy-preview-\d+--site\.netlify\.app$",
+            r"^https://[\w-]+--site\.netlify\.app$",
             r"^http://.*\.localhost(:\d+)?$",
             r"^https://.*\.(internal|lan|local)$",
             r"^http://192\.168\.\d+\.\d+(:\d+)?$",
