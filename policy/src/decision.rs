@@ -1,7 +1,9 @@
-//! What one request gets under one policy (Fetch, sections "CORS protocol" and "CORS-preflight fetch").
+//! The decision about one request under one policy, by the [CORS protocol] of the Fetch standard.
 //!
-//! The one entry for the web server: it hands in the request's fields as they came and gets a [`Decision`] that borrows
-//! from them. Nothing here allocates.
+//! This is the only entry for the web server: it passes the fields of the request as the client sent them, and gets a
+//! [`Decision`] that borrows from them. Nothing here allocates.
+//!
+//! [CORS protocol]: https://fetch.spec.whatwg.org/#http-cors-protocol
 
 use std::sync::Arc;
 
@@ -13,26 +15,27 @@ use crate::{Methods, Origins, RequestHeaders};
 /// What a location allows.
 #[derive(Clone)]
 pub struct Rules {
-    /// The origins that are allowed.
+    /// The allowed origins.
     pub origins: Arc<Origins>,
-    /// The methods that a preflight may ask for.
+    /// The methods that scripts may use.
     pub methods: Arc<Methods>,
-    /// The request headers that a preflight may ask for.
+    /// The request headers that scripts may set.
     pub headers: Arc<RequestHeaders>,
-    /// Whether responses to requests with credentials may be read.
+    /// Whether scripts may read responses to requests with credentials.
     pub credentials: bool,
     /// Whether cross-origin requests are rejected unless their origin is allowed.
     pub enforce: bool,
 }
 
-/// What `Access-Control-Allow-Origin` says.
+/// The value of `Access-Control-Allow-Origin`. A browser compares it with the origin of the page
+/// ([CORS check](https://fetch.spec.whatwg.org/#concept-cors-check), steps 1 to 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant<'a> {
     /// `*`
     Any,
-    /// The request's origin.
+    /// The origin of the request.
     Origin(&'a [u8]),
-    /// Nothing: the field is left out.
+    /// The field is left out, so the check fails (step 2).
     None,
 }
 
@@ -49,17 +52,17 @@ impl<'a> Grant<'a> {
 
 macro_rules! statuses {
     ($( $(#[doc = $doc:literal])+ $name:ident => $text:literal, )+) => {
-        /// What became of a facts.
+        /// The outcome of a request.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Status { $( $(#[doc = $doc])+ $name, )+ }
 
         impl Status {
-            /// As administrators read it; empty where there is nothing to say.
+            /// The value of `$cors_status`; empty if there is nothing to report.
             pub fn as_str(self) -> &'static str {
                 match self { $( Status::$name => $text, )+ }
             }
 
-            /// The same where nothing came of it: with `_DRY_RUN` at its end.
+            /// The value of `$cors_status` in a dry run: with `_DRY_RUN` at its end.
             pub fn as_dry_run_str(self) -> &'static str {
                 match self { $( Status::$name => if $text.is_empty() { "" } else { concat!($text, "_DRY_RUN") }, )+ }
             }
@@ -68,17 +71,17 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// It has no `Origin`.
+    /// The request has no `Origin`.
     NoOrigin => "",
-    /// Its origin is allowed.
+    /// The origin is allowed.
     Allowed => "ALLOWED",
-    /// Its origin is not allowed.
+    /// The origin is not allowed.
     Denied => "DENIED",
-    /// Its origin is not listed but the request's own; only [`Rules::explain`] tells this from [`Status::Denied`].
+    /// The origin is not listed, but it is the server's own; only [`Rules::explain`] distinguishes this from [`Status::Denied`].
     SameOrigin => "SAME_ORIGIN",
-    /// Enforcement stops it.
+    /// Enforcement rejects the request.
     Rejected => "REJECTED",
-    /// A preflight whose origin is allowed; its method and headers too, when [`Rules::explain`] says so.
+    /// A preflight whose origin is allowed; after [`Rules::explain`], its method and headers as well.
     Preflight => "PREFLIGHT",
     /// A preflight whose origin is not allowed.
     PreflightOriginDenied => "PREFLIGHT_ORIGIN_DENIED",
@@ -86,7 +89,7 @@ statuses! {
     PreflightMethodDenied => "PREFLIGHT_METHOD_DENIED",
     /// A preflight for a header that is not on the list.
     PreflightHeaderDenied => "PREFLIGHT_HEADER_DENIED",
-    /// The server was told to leave the request alone.
+    /// The configuration exempts the request.
     Bypass => "BYPASS",
 }
 
@@ -103,25 +106,27 @@ impl Status {
     }
 }
 
-/// What a request gets.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision<'a> {
-    /// What became of the facts.
+    /// The outcome of the request.
     pub status: Status,
-    /// What `Access-Control-Allow-Origin` says.
+    /// The value of `Access-Control-Allow-Origin`.
     pub grant: Grant<'a>,
-    /// The method or the header that a preflight asks for in vain; empty otherwise.
+    /// The requested method or header that is not on the list, if the status says that one is missing; otherwise empty.
     pub missing: &'a [u8],
 }
 
 impl Rules {
-    /// What `Access-Control-Allow-Origin` says. `by_value` looks the origin up in values that are only known at run time
-    /// (see [`crate::origins::evaluated`]) and is asked only where the configured origins do not allow it.
+    /// The value of `Access-Control-Allow-Origin`. `by_value` looks up the origin in values that are known only at run time
+    /// (see [`crate::origins::evaluated`]). It is called only if the configured origins do not allow the origin.
     #[inline]
     pub fn grant<'a>(&self, origin: Field<'a>, by_value: impl FnOnce() -> Evaluated) -> Grant<'a> {
+        // `*` without credentials succeeds for every origin (CORS check, step 3).
         if self.origins.is_any() {
             return Grant::Any;
         }
+        // A browser sends one `Origin`. More of them are not an origin that could be compared.
         let origin = origin.one();
         if let Some(origin) = origin {
             if self.origins.allows(origin) {
@@ -135,12 +140,14 @@ impl Rules {
         }
     }
 
-    /// What `facts` is answered with. What makes no difference to that is left to [`Rules::explain`].
+    /// Decides how a request is answered. Details that do not change the answer are left to [`Rules::explain`].
     #[inline(always)]
     pub fn decide<'a>(&self, facts: &Facts<'a>, by_value: impl FnOnce() -> Evaluated) -> Decision<'a> {
         let grant = self.grant(facts.origin, by_value);
         let granted = grant != Grant::None;
         let status = match facts.preflight_method() {
+            // Also if the method is not on the list: the browser sees the list, and its console names what is missing
+            // (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7). A refusal would hide it.
             Some(_) if granted => Status::Preflight,
             Some(_) => Status::PreflightOriginDenied,
             None if self.enforce && !facts.passes(|| granted) => Status::Rejected,
@@ -151,9 +158,8 @@ impl Rules {
         Decision { status, grant, missing: b"" }
     }
 
-    /// Says more exactly what became of `facts`: whether what a preflight asks for is on the lists (the browser sees that
-    /// for itself), and whether an origin that is not listed is the request's own. `lines` are its
-    /// `Access-Control-Request-Headers` field lines.
+    /// Adds details to a decision: whether the method and the headers of a preflight are on the lists, and whether an origin
+    /// that is not listed is the server's own. `lines` are the `Access-Control-Request-Headers` field lines of the request.
     pub fn explain<'a>(
         &self,
         mut decision: Decision<'a>,
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn any_covers_whatever_origin_says() {
+    fn any_allows_every_value_of_origin() {
         let rules = rules(&["*"], true);
         for origin in [Field::Absent, Field::Many, Field::One(b"x y"), Field::One(b"null")] {
             let facts = Facts { origin, ..Facts::default() };

@@ -5,8 +5,8 @@ use crate::facts::{Facts, Field, MethodKind};
 use crate::origin;
 
 impl Facts<'_> {
-    /// Whether the request comes from a page of its own origin, or from the user: `Sec-Fetch-Site` says so, or, where a
-    /// browser sends none, the origin's host and port are those of `Host`.
+    /// Whether the request comes from a page of the server's own origin, or from the user: `Sec-Fetch-Site` is `same-origin` or
+    /// `none`, or the browser does not send it and the host and port of the origin equal `Host`.
     pub fn is_same_origin(&self) -> bool {
         match self.sec_fetch_site {
             Some(site) if !site.is_empty() => matches!(site, b"same-origin" | b"none"),
@@ -17,10 +17,12 @@ impl Facts<'_> {
         }
     }
 
-    /// Whether the request passes. `allowed` is asked only where everything else would reject it.
+    /// Whether the request passes. `allowed` is called only if everything else would reject the request.
     pub fn passes(&self, allowed: impl FnOnce() -> bool) -> bool {
         let exempt = match self.method {
             MethodKind::Options => true,
+            // Unlike in Go, not with an `Origin`: a WebSocket handshake is such a request, and the response to a cross-origin
+            // `fetch` that no script may read is not worth computing.
             MethodKind::Read => self.origin.is_absent(),
             MethodKind::Other => self.origin.is_absent() && self.sec_fetch_site.is_none_or(<[u8]>::is_empty),
         };

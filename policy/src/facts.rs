@@ -1,21 +1,21 @@
-//! What a decision depends on: the fields of a request, as the client sent them.
+//! The facts that a decision depends on: the fields of a request, as the client sent them.
 
 use crate::preflight;
 
-/// The value or values of a request header field that must come once.
+/// A request header field that must be sent at most once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Field<'a> {
-    /// No such field.
+    /// The field is missing.
     #[default]
     Absent,
     /// One field, possibly empty.
     One(&'a [u8]),
-    /// More than one.
+    /// More than one field.
     Many,
 }
 
 impl<'a> Field<'a> {
-    /// Takes note of one more field line.
+    /// Adds one more field line.
     pub fn add(&mut self, value: &'a [u8]) {
         *self = match self {
             Field::Absent => Field::One(value),
@@ -23,7 +23,7 @@ impl<'a> Field<'a> {
         };
     }
 
-    /// The value, where there is just one.
+    /// The value, if there is exactly one.
     pub fn one(self) -> Option<&'a [u8]> {
         match self {
             Field::One(value) => Some(value),
@@ -31,42 +31,42 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Whether there is no such field.
+    /// Whether the field is missing.
     pub fn is_absent(self) -> bool {
         self == Field::Absent
     }
 }
 
-/// What a method is exempt from.
+/// Methods, as enforcement distinguishes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MethodKind {
     /// GET and HEAD: exempt without an `Origin`.
     #[default]
     Read,
-    /// OPTIONS: exempt; what it may ask for, the preflight decides.
+    /// OPTIONS: exempt. A preflight is answered by the policy.
     Options,
-    /// Anything else.
+    /// Any other method.
     Other,
 }
 
-/// What a decision looks at.
+/// The facts about a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
-    /// What the method is exempt from.
+    /// The kind of the method.
     pub method: MethodKind,
     /// `Origin`
     pub origin: Field<'a>,
     /// `Access-Control-Request-Method`
     pub request_method: Field<'a>,
-    /// `Sec-Fetch-Site`; the first, where there are more.
+    /// `Sec-Fetch-Site`; the first, if there are several.
     pub sec_fetch_site: Option<&'a [u8]>,
-    /// `Host` or `:authority`, as sent.
+    /// `Host` or `:authority`, as it was sent.
     pub host: Option<&'a [u8]>,
 }
 
 impl<'a> Facts<'a> {
-    /// The method that a preflight asks for; `None` where the request is no preflight, which takes `OPTIONS`, one `Origin`
-    /// and one method (Fetch, section "CORS-preflight request").
+    /// The method that a preflight asks for. `None` if the request is not a preflight, which is an `OPTIONS` request with one
+    /// `Origin` and one method ([CORS-preflight request](https://fetch.spec.whatwg.org/#cors-preflight-request)).
     #[inline]
     pub fn preflight_method(&self) -> Option<&'a [u8]> {
         if self.method != MethodKind::Options {

@@ -1,4 +1,4 @@
-//! `cors_allow_headers` and `cors_expose_headers`: lists of header names, compared without regard to case.
+//! `cors_allow_headers` and `cors_expose_headers`: lists of header names, which are compared without regard to case.
 
 use crate::list::is_token;
 use crate::set::Set;
@@ -7,7 +7,8 @@ use crate::{habits, Problem, Reason};
 /// The longest header name that is looked up; nothing longer can be configured.
 const MAX_NAME: usize = 256;
 
-/// Forbidden request-headers (Fetch, section "Headers"), except for the prefixes `proxy-` and `sec-`.
+/// [Forbidden request-headers](https://fetch.spec.whatwg.org/#forbidden-request-header), except for the prefixes `proxy-` and
+/// `sec-`.
 const FORBIDDEN_REQUEST: [&str; 19] = [
     "accept-charset",
     "accept-encoding",
@@ -30,7 +31,7 @@ const FORBIDDEN_REQUEST: [&str; 19] = [
     "via",
 ];
 
-/// The names of a list in the order they were written, and whether `*` is among them.
+/// The names of a list in the order in which they were written, and whether they include `*`.
 #[derive(Default)]
 struct Names {
     any: bool,
@@ -75,7 +76,7 @@ fn starts_with(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// The request headers that a preflight may ask for: names, `*`, or `*` and names.
+/// The request headers that scripts may set: names, `*`, or `*` and names.
 #[derive(Default)]
 pub struct RequestHeaders(Names);
 
@@ -98,7 +99,7 @@ impl RequestHeaders {
         Ok(())
     }
 
-    /// Whether no header is on the list.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.names.is_empty()
     }
@@ -108,8 +109,12 @@ impl RequestHeaders {
         self.0.any
     }
 
-    /// Whether a script may set `name`. Without credentials `*` does not cover `Authorization` (Fetch, section
-    /// "CORS-preflight fetch"); with them the answer echoes what was asked for, and so covers it.
+    /// Whether a script may set `name` ([CORS-preflight fetch], steps 7.6 and 7.7). Without credentials, `*` does not cover
+    /// `Authorization`, a [non-wildcard request-header name]. With credentials, browsers take `*` for the name of a header; the
+    /// response then names the requested headers instead, and so covers `Authorization`.
+    ///
+    /// [CORS-preflight fetch]: https://fetch.spec.whatwg.org/#cors-preflight-fetch
+    /// [non-wildcard request-header name]: https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
     pub fn allows(&self, name: &[u8], credentials: bool) -> bool {
         if self.0.any && is_token(name) && (credentials || !name.eq_ignore_ascii_case(b"authorization")) {
             return true;
@@ -128,7 +133,8 @@ impl RequestHeaders {
     }
 }
 
-/// The response headers that scripts may read beyond the safelisted ones: names or `*`.
+/// The response headers that scripts may read in addition to the
+/// [safelisted ones](https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name): names or `*`.
 #[derive(Default)]
 pub struct ExposedHeaders(Names);
 
@@ -142,6 +148,7 @@ impl ExposedHeaders {
     /// | `Set-Cookie` | permitted with a warning: no script can read it |
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
         let name = self.0.add(value)?;
+        // https://fetch.spec.whatwg.org/#forbidden-response-header-name
         let forbidden = ["set-cookie", "set-cookie2"].iter().any(|other| other.eq_ignore_ascii_case(name));
         self.check_wildcard_is_alone()?;
         if forbidden {
@@ -158,12 +165,12 @@ impl ExposedHeaders {
         Ok(())
     }
 
-    /// Whether no header is on the list.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.names.is_empty()
     }
 
-    /// Whether it is `*`.
+    /// Whether the list is `*`.
     pub fn is_any(&self) -> bool {
         self.0.any
     }

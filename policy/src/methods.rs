@@ -1,12 +1,12 @@
-//! `cors_allow_methods`: the methods that a preflight may ask for (Fetch, section "Methods").
+//! `cors_allow_methods`: the methods that scripts may use (Fetch, [methods](https://fetch.spec.whatwg.org/#methods)).
 
 use crate::list::is_token;
 use crate::{habits, Problem, Reason};
 
-/// The methods that RFC 9110 and RFC 5789 define and scripts may use; a browser sends these, and the first six it
-/// normalises to upper case.
+/// The methods of RFC 9110 and RFC 5789 that scripts may use. Browsers convert the first six to upper case
+/// ([normalize](https://fetch.spec.whatwg.org/#concept-method-normalize)); `patch` stays in lower case, and is another method.
 const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
-/// Forbidden methods (Fetch, section "Methods").
+/// [Forbidden methods](https://fetch.spec.whatwg.org/#forbidden-method).
 const FORBIDDEN: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
 /// A list of methods, or `*`.
@@ -19,12 +19,12 @@ pub struct Methods {
 }
 
 impl Methods {
-    /// `GET HEAD POST`: what is allowed where nothing is configured.
+    /// `GET HEAD POST`: the default.
     pub fn safelisted() -> Self {
         Methods { names: ["GET", "HEAD", "POST"].map(String::from).into(), ..Methods::default() }
     }
 
-    /// Adds one method of a directive. A problem that is a warning leaves the list as it was.
+    /// Adds one method of a directive. If the problem is a warning, the list stays as it was.
     ///
     /// | value | |
     /// | --- | --- |
@@ -54,12 +54,16 @@ impl Methods {
         Ok(())
     }
 
-    /// Whether it is `*`.
+    /// Whether the list is `*`.
     pub fn is_any(&self) -> bool {
         self.any
     }
 
-    /// Whether a script may use `method`. `GET`, `HEAD` and `POST` are safelisted: they need no entry.
+    /// Whether a script may use `method` ([CORS-preflight fetch], step 7.5). [Safelisted methods] need no entry. With
+    /// credentials, browsers take `*` for the name of a method; the response then names the requested method instead.
+    ///
+    /// [CORS-preflight fetch]: https://fetch.spec.whatwg.org/#cors-preflight-fetch
+    /// [Safelisted methods]: https://fetch.spec.whatwg.org/#cors-safelisted-method
     pub fn allows(&self, method: &[u8]) -> bool {
         matches!(method, b"GET" | b"HEAD" | b"POST")
             || (self.any && is_token(method))
@@ -76,7 +80,7 @@ impl Methods {
     }
 }
 
-/// Whether `value` is a method that a browser may ask for, as it would write it.
+/// The method, if browsers may ask for it in this form.
 fn check(value: &[u8]) -> Result<&str, Problem> {
     let problem = |reason| Problem::new(value, reason);
     if habits::is_cors_header(value) {

@@ -1,4 +1,5 @@
-//! Origins: what browsers send on the wire, and what may stand in a configuration (RFC 6454; URL, section "Origin").
+//! Origins: the form in which browsers send them, and the values that a configuration may contain (RFC 6454;
+//! [origins](https://url.spec.whatwg.org/#origin) in the URL standard).
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -20,7 +21,7 @@ pub const MAX_ORIGIN: usize = MAX_SCHEME + 3 + MAX_HOST + 6;
 pub struct Tuple<'a> {
     /// The scheme, without `:`.
     pub scheme: &'a [u8],
-    /// Host and port: what a `Host` field says for it.
+    /// Host and port, as in a `Host` field.
     pub authority: &'a [u8],
     /// The host, an IPv6 address in its brackets.
     pub host: &'a [u8],
@@ -118,7 +119,7 @@ fn is_ipv6(inside: &[u8]) -> bool {
     inside.iter().all(|&b| is(b, HEX)) && std::str::from_utf8(inside).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Where the labels end that `authority` starts with; 0 where they are none.
+/// The length of the labels that `authority` starts with; 0 if they are not valid.
 fn host_end(authority: &[u8]) -> usize {
     let mut label = 0;
     for (at, &b) in authority.iter().enumerate() {
@@ -130,7 +131,7 @@ fn host_end(authority: &[u8]) -> usize {
         } else if b == b'.' && label > 0 {
             label = 0;
         } else {
-            // A dot may be the last of the host, but not the only one.
+            // A host may end in a dot, but not consist of one.
             return if b == b':' { at } else { 0 };
         }
     }
@@ -164,7 +165,7 @@ fn default_port(scheme: &[u8]) -> Option<u16> {
     }
 }
 
-/// What a value of `cors_allow_origin` stands for.
+/// A value of `cors_allow_origin`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule<'a> {
     /// `*`
@@ -180,7 +181,7 @@ pub enum Rule<'a> {
 pub struct Pattern<'a> {
     /// The scheme.
     pub scheme: &'a str,
-    /// The host; with a dot before it where any labels may stand there.
+    /// The host; with a dot before it if any labels may come before it.
     pub host: &'a str,
     /// The port with its `:`, or empty, or `:*`.
     pub port: &'a str,
@@ -203,8 +204,8 @@ pub fn parse_rule(value: &[u8]) -> Result<Rule<'_>, Problem> {
     read_rule(value).map_err(|reason| Problem::new(value, reason).suggesting(suggest(value)))
 }
 
-/// Whether a value is meant as an expression: it has the anchors of one, or begins as nginx's own directives have them begin.
-/// No variable of nginx has an empty name.
+/// Whether a value is meant as an expression: it has the anchors of one, or begins with the `~` of nginx's own directives. A `$`
+/// at its end is not a variable, because names of variables are not empty.
 pub fn is_expression(value: &[u8]) -> bool {
     matches!(value, [b'^' | b'~', ..] | [.., b'$'])
 }
@@ -429,7 +430,8 @@ fn check_host(scheme: &str, host: &str) -> Result<(), Reason> {
     if host.len() > MAX_HOST {
         return Err(Reason::LongHost);
     }
-    // Other schemes have opaque hosts, which browsers send as they are (URL, section "Host parsing").
+    // Other schemes have opaque hosts, which browsers send unchanged (https://url.spec.whatwg.org/#concept-opaque-host-parser),
+    // except that Chromium and WebKit convert the hosts of the schemes they know to lower case.
     if !matches!(scheme, "http" | "https") {
         return Ok(());
     }
@@ -448,14 +450,14 @@ fn check_host(scheme: &str, host: &str) -> Result<(), Reason> {
     Ok(())
 }
 
-/// URL, section "Host parsing", "ends in a number checker".
+/// The [ends-in-a-number checker](https://url.spec.whatwg.org/#ends-in-a-number-checker) of the URL standard.
 fn ends_in_number(host: &str) -> bool {
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or("");
     let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
     hex || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Whether the origin, or every origin of the pattern, is one that nobody on the network can pose as.
+/// Whether nobody on the network path can pose as the origin, or as an origin that the pattern covers.
 pub(crate) fn is_secure(value: &str) -> bool {
     let Some(authority) = value.strip_prefix("http://") else {
         return true;
@@ -466,14 +468,14 @@ pub(crate) fn is_secure(value: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether `host`, as it stands after `*.`, is a public suffix by a rule of the list's own, or every name one label below it
-/// is (by a rule such as `*.ck`).
+/// Whether `host`, the part of a pattern after `*.`, is a public suffix by an explicit rule of the list, or every name one label
+/// below it is (by a rule such as `*.ck`).
 pub(crate) fn is_public_suffix(host: &str) -> bool {
     let is_listed = |host: &str| {
         psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes())
     };
     let host = host.trim_end_matches('.');
-    // No rule names a label with an underscore.
+    // Rules do not contain underscores, so only a wildcard covers this name.
     is_listed(host) || is_listed(&format!("_.{host}"))
 }
 
@@ -608,7 +610,7 @@ fn split_scheme(text: &str) -> (&str, &str) {
     ("https", rest)
 }
 
-/// `host` with its labels out of punycode, whether or not they are as a browser would encode them.
+/// `host` with its labels decoded from punycode, whether or not a browser would encode them in this way.
 fn decoded(host: &str) -> String {
     let decode = |label: &str| label.strip_prefix("xn--").and_then(idna::punycode::decode_to_string);
     let labels: Vec<_> = host.split('.').map(|label| decode(label).unwrap_or_else(|| label.to_owned())).collect();

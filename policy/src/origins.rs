@@ -17,12 +17,12 @@ pub struct Origins {
 }
 
 impl Origins {
-    /// Whether it is `*`.
+    /// Whether the only rule is `*`.
     pub fn is_any(&self) -> bool {
         self.any
     }
 
-    /// Whether the one `Origin` field of a request holds an allowed origin. Never asked where it is `*`.
+    /// Whether the only `Origin` field of a request contains an allowed origin. Not called if the rule is `*`.
     #[inline(never)]
     pub fn allows(&self, origin: &[u8]) -> bool {
         self.exact.contains(origin) || (!self.is_exact() && self.matches(origin))
@@ -32,11 +32,11 @@ impl Origins {
         self.patterns.is_empty() && self.expressions.is_empty()
     }
 
-    /// What needs a well-formed origin; that one is exact was looked at before.
+    /// Whether a pattern or an expression matches, for which the origin must be well-formed.
     #[inline(never)]
     fn matches(&self, origin: &[u8]) -> bool {
         if self.patterns.is_empty() {
-            // The automaton first: it tells most of what is not allowed, and often all there is to tell.
+            // The automaton first: it rejects most origins that are not allowed, and what it matches often needs no parsing.
             return origin.len() <= origin::MAX_ORIGIN
                 && self.expressions.matches(origin)
                 && (self.expressions.vouches_for(origin) || origin::parse(origin).is_some());
@@ -45,14 +45,14 @@ impl Origins {
     }
 }
 
-/// What the value of a variable allows.
+/// Whether the value of a variable allows an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluated {
-    /// `*` is in it.
+    /// The value contains `*`.
     Any,
-    /// The origin is in it.
+    /// The value contains the origin.
     Allowed,
-    /// It is not.
+    /// The value does not contain the origin.
     Denied,
 }
 
@@ -154,10 +154,10 @@ impl<P> Default for OriginsBuilder<P> {
 const LIST: &str = "cors_allow_origin";
 
 impl<P: Clone> OriginsBuilder<P> {
-    /// Adds one value of `cors_allow_origin`; see [`origin::parse_rule`] for what is permitted. A problem that is a warning
-    /// leaves the rules as they were.
+    /// Adds one value of `cors_allow_origin`; see [`origin::parse_rule`] for what is permitted. If the problem is a warning, the
+    /// rules stay as they were.
     pub fn add(&mut self, value: &[u8], place: P) -> Result<(), Problem> {
-        // What only belongs to another directive is not a value that counts.
+        // The parameter of another directive does not count as a value.
         let rule = origin::parse_rule(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
         let new = match &rule {
             Rule::Any => !std::mem::replace(&mut self.origins.any, true),

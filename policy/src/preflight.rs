@@ -1,21 +1,23 @@
-//! What a preflight asks for, and whether the lists cover it (Fetch, section "CORS-preflight fetch").
+//! What a preflight asks for, and whether it is on the lists
+//! ([CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
 
 use crate::list::{elements, is_token};
 use crate::{Methods, RequestHeaders};
 
-/// What is missing from the lists, if anything; the method is named first where both are.
+/// Whether the lists contain everything that a preflight asks for. If both the method and a header are missing, the method is
+/// reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer<'a> {
-    /// Everything that is asked for is on the lists.
+    /// Everything is on the lists.
     Covered,
-    /// The method is not.
+    /// The method is not on the list.
     MethodMissing(&'a [u8]),
-    /// This header, the first of them, is not.
+    /// This header is the first that is not on the list.
     HeaderMissing(&'a [u8]),
 }
 
-/// The method of an `Access-Control-Request-Method` field: `None` where it names none or several, which makes the
-/// request no preflight.
+/// The method in an `Access-Control-Request-Method` field. `None` if it contains no method or several, because the request is
+/// not a preflight then.
 #[inline]
 pub fn requested_method(field: &[u8]) -> Option<&[u8]> {
     if is_token(field) {
@@ -25,7 +27,8 @@ pub fn requested_method(field: &[u8]) -> Option<&[u8]> {
     methods.next().filter(|_| methods.next().is_none())
 }
 
-/// Compares what is asked for with the lists. `lines` are the `Access-Control-Request-Headers` field lines.
+/// Compares the request with the lists, as the browser does in step 7 of a CORS-preflight fetch. `lines` are the
+/// `Access-Control-Request-Headers` field lines.
 pub fn check<'a>(
     methods: &Methods,
     headers: &RequestHeaders,
@@ -33,9 +36,11 @@ pub fn check<'a>(
     method: &'a [u8],
     lines: impl Iterator<Item = &'a [u8]>,
 ) -> Answer<'a> {
+    // Step 7.5.
     if !methods.allows(method) {
         return Answer::MethodMissing(method);
     }
+    // Steps 7.6 and 7.7.
     lines
         .flat_map(elements)
         .find(|name| !headers.allows(name, credentials))

@@ -231,7 +231,7 @@ reasons! {
     error IsExpression => "is a regular expression; write it in cors_allow_origin_regex",
     /// `cors_allow_origin $cors_origin`
     error OwnVariable => "uses a variable whose value depends on this directive",
-    /// A variable where there can be none.
+    /// A variable in a directive that does not accept variables.
     error Variable => "contains a variable; only cors_allow_origin and cors_bypass accept variables",
     /// `cors_allow_headers $http_access_control_request_headers`
     error RequestVariable => "is not needed: \"*\" allows whatever is requested, and with credentials the response names it",

@@ -27,7 +27,7 @@ fn flag(word: &str) -> Option<&'static str> {
     }
 }
 
-/// A time with the name of its unit, or -1, which forbids browsers to keep an answer (Fetch, section "HTTP extensions").
+/// A time that is written with the name of its unit, or with -1, by which other servers forbid browsers to keep an answer.
 fn time(word: &str) -> Option<String> {
     if word == "-1" {
         return Some("0".to_owned());
