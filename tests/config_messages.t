@@ -18,6 +18,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $label = 'a' x 63;
+my $regex = 'cors_allow_origin_regex ';
 
 # A row: the value, the code of the message and what differs in it from case to
 # case, what to write instead, and a neighbour that is right; at its end, the
@@ -116,14 +117,20 @@ my @blocks = (
 		['*://example.com', 'wildcard', undef, 'https://example.com:*'],
 		['http://localhost:30*', 'wildcard', undef, 'http://localhost:*'],
 				['http://*.127.0.0.1', 'wildcard-address', undef, 'http://127.0.0.1:*'],
-		['^https://\w+\.example\.com$', 'is-expression', undef, '$arg_a'],
-		['https://.*\.example\.com', 'is-expression', undef,
+		['^https://\w+\.example\.com$', 'is-expression: ' . $regex
+			. '^https://\w+\.example\.com$', undef, '$arg_a'],
+		['https://.*\.example\.com', 'is-expression: ' . $regex
+			. '^https://.*\.example\.com$', undef,
 			'https://*.example.com:*'],
-		['"https://(a|b).example.com"', 'is-expression', undef,
+		['"https://(a|b).example.com"', 'is-expression: ' . $regex
+			. '^https://(a|b)\.example\.com$', undef,
 			'"https://a.example.com , https://b.example.com"'],
-		['https://[a-z]+.example.com', 'is-expression', undef, 'http://[::a]'],
-		['regex:https://a.example', 'is-expression',
-			undef, 'regex://a.example'],
+		['https://[a-z]+.example.com', 'is-expression: ' . $regex
+			. '^https://[a-z]+\.example\.com$', undef, 'http://[::a]'],
+		['regex:https://a.example', 'is-expression: ' . $regex
+			. '^https://a\.example$', undef, 'regex://a.example'],
+		['~^https://[', 'is-expression: it in cors_allow_origin_regex', undef,
+			'http://[::a]'],
 		['* always', 'always', undef, '*', 'always'],
 		['https://a.example always', 'always',
 			undef, 'https://always', 'always'],

@@ -1,6 +1,6 @@
 //! Expressions of `cors_allow_origin_regex`: the syntax of the `regex` crate, as one automaton for a whole policy.
 //!
-//! The whole deterministic [`automaton`](crate::automaton) is built when the configuration is read. A request then costs one
+//! The whole deterministic automaton (`automaton.rs`) is built when the configuration is read. A request then costs one
 //! table look-up for each byte of its origin, whatever the expressions are and however many; nothing is compiled or cached
 //! at run time, and no input can make it slow. If the automaton of all expressions together would grow too large, they are
 //! halved.
@@ -16,7 +16,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 use crate::automaton::{on_origins, Automaton};
 use crate::exposure::Exposure;
 use crate::kinds::{self, Kinds};
-use crate::origin::{self, Rule, MAX_LABEL};
+use crate::origin::{self, MAX_LABEL};
 use crate::{habits, Problem, Reason};
 
 /// A set of expressions.
@@ -148,7 +148,7 @@ pub fn check(value: &[u8]) -> Result<Checked, Problem> {
     if habits::is_parameter(value) {
         return problem(Reason::Always);
     }
-    if source.starts_with("*.") || matches!(origin::parse_rule(value), Ok(Rule::Any | Rule::Pattern(_))) {
+    if source.starts_with("*.") || origin::is_pattern(value) {
         return problem(Reason::IsPattern);
     }
     let found = examine(source)?;
@@ -229,6 +229,18 @@ fn suggest(source: &str, found: &Examined) -> Option<String> {
     }
     let is_better = |better: &Examined| better.is_fine() && better.exposure.any.is_none();
     examine(&text).ok().filter(is_better).map(|_| text)
+}
+
+/// The line with which `cors_allow_origin_regex` does what an expression in another directive was meant for.
+pub(crate) fn directive(text: &str) -> Option<String> {
+    let found = examine(text).ok()?;
+    let expression = if found.is_fine() { text.to_owned() } else { suggest(text, &found)? };
+    let is_list = matches!(parse_ast(&expression), Ok(Ast::Alternation(_)));
+    let start = if is_list || expression.starts_with('^') { "" } else { "^" };
+    let end = if is_list || expression.ends_with('$') { "" } else { "$" };
+    let quote = if expression.contains([';', '{', '}']) { "'" } else { "" };
+    let line = format!("cors_allow_origin_regex {quote}{start}{expression}{end}{quote}");
+    Some(line).filter(|line| line.len() <= 200 && line.bytes().all(|b| matches!(b, b' '..=b'~')))
 }
 
 /// An expression for whole origins, made from one that matches none.

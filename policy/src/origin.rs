@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use url::{Host, Url};
 
-use crate::{habits, Problem, Reason};
+use crate::{expression, habits, Problem, Reason};
 
 /// The longest scheme.
 pub const MAX_SCHEME: usize = 64;
@@ -201,7 +201,21 @@ pub struct Pattern<'a> {
 /// | `http://127.1`, `http://[0:0:0:0:0:0:0:1]`, `https://münchen.example` | prohibited: not as browsers send it |
 /// | `https://*`, `https://www.*.com`, `https://*.127.0.0.1` | prohibited |
 pub fn parse_rule(value: &[u8]) -> Result<Rule<'_>, Problem> {
-    read_rule(value).map_err(|reason| Problem::new(value, reason).suggesting(suggest(value)))
+    read_rule(value).map_err(|reason| match reason {
+        Reason::IsExpression(unknown) => {
+            let text = std::str::from_utf8(value).unwrap_or_default();
+            Problem::new(value, Reason::IsExpression(expression::directive(text).unwrap_or(unknown)))
+        }
+        reason => Problem::new(value, reason).suggesting(suggest(value)),
+    })
+}
+
+/// What is to be written instead of an expression if its meaning is not known.
+const EXPRESSIONS: &str = "it in cors_allow_origin_regex";
+
+/// Whether a value is a pattern or `*`.
+pub(crate) fn is_pattern(value: &[u8]) -> bool {
+    matches!(read_rule(value), Ok(Rule::Any | Rule::Pattern(_)))
 }
 
 /// Whether a value is meant as an expression: it has the anchors of one, or begins with the `~` of nginx's own directives. A `$`
@@ -215,7 +229,7 @@ fn read_rule(value: &[u8]) -> Result<Rule<'_>, Reason> {
         b"" => return Err(Reason::Empty),
         b"*" => return Ok(Rule::Any),
         _ if is_named(value) => return Ok(Rule::Exact),
-        _ if is_expression(value) => return Err(Reason::IsExpression),
+        _ if is_expression(value) => return Err(Reason::IsExpression(EXPRESSIONS.to_owned())),
         _ if value.contains(&b'$') => return Err(Reason::Variable),
         _ if habits::is_cors_header(value) || value.eq_ignore_ascii_case(b"origin:") => return Err(Reason::HeaderName),
         _ => {}
@@ -308,11 +322,11 @@ fn other_syntax(text: &str) -> Option<Reason> {
         "[0-9",
     ];
     if text.contains(['(', ')', '{', '}']) || parts.iter().any(|part| text.contains(part)) {
-        return Some(Reason::IsExpression);
+        return Some(Reason::IsExpression(EXPRESSIONS.to_owned()));
     }
     let marks = ["regexp:", "regex:", "re:"];
     if without_prefix(text, &marks).is_some_and(|rest| !rest.starts_with("//")) {
-        return Some(Reason::IsExpression);
+        return Some(Reason::IsExpression(EXPRESSIONS.to_owned()));
     }
     let is_misspelt = [MISSPELT_HTTPS, MISSPELT_HTTP].iter().any(|schemes| without_prefix(text, schemes).is_some());
     if is_misspelt && !text.contains("://") {
@@ -512,7 +526,7 @@ fn suggest(value: &[u8]) -> Option<String> {
             return correct(&text).or_else(|| correct(text.trim_matches(['[', ']', '(', ')'])));
         }
         Err(
-            Reason::IsExpression
+            Reason::IsExpression(_)
             | Reason::OpaqueScheme
             | Reason::Always
             | Reason::EverythingWord
@@ -763,6 +777,7 @@ mod tests {
 
     #[test]
     fn mistakes_their_reasons_and_what_to_write_instead() {
+        let is_expression = |source| Reason::IsExpression(format!("cors_allow_origin_regex {source}"));
         let long_label = format!("https://{}.example", "a".repeat(64));
         let long_host = format!("https://{}com", "abc.".repeat(63));
         let rows: [(&str, Reason, Option<&str>); 123] = [
@@ -782,9 +797,9 @@ mod tests {
             ("*.com", Reason::NoScheme, None),
             ("https://*.GitHub.io", Reason::UpperCase, None),
             ("https://*.Example.com", Reason::UpperCase, Some("https://*.example.com")),
-            (r"^https://\w+\.example\.com", Reason::IsExpression, None),
-            (r"https://\w+\.example\.com$", Reason::IsExpression, None),
-            (r"~^https://\w+", Reason::IsExpression, None),
+            (r"^https://\w+\.example\.com", is_expression(r"^https://\w+\.example\.com$"), None),
+            (r"https://\w+\.example\.com$", is_expression(r"^https://\w+\.example\.com$"), None),
+            (r"~^https://\w+", is_expression(r"^https://\w+$"), None),
             ("https://*.example.com/", Reason::TrailingSlash, Some("https://*.example.com")),
             ("ht_tp://example.com", Reason::BadScheme, None),
             ("1s://example.com", Reason::BadScheme, None),
@@ -837,11 +852,11 @@ mod tests {
             ("https://a.example|https://b.example", Reason::Separated, Some("https://a.example https://b.example")),
             ("a.example;B.example", Reason::Separated, Some("https://a.example https://b.example")),
             ("https://a.example;", Reason::BadHost, Some("https://a.example")),
-            ("https://(a|b).example.com", Reason::IsExpression, None),
-            ("(a|b).example.com", Reason::IsExpression, None),
-            ("https://[a-z]+.example.com", Reason::IsExpression, None),
-            (r"https://app\.example\.com", Reason::IsExpression, None),
-            ("regex:https://a.example", Reason::IsExpression, None),
+            ("https://(a|b).example.com", is_expression(r"^https://(a|b)\.example\.com$"), None),
+            ("(a|b).example.com", is_expression(r"^https://(a|b)\.example\.com$"), None),
+            ("https://[a-z]+.example.com", is_expression(r"^https://[a-z]+\.example\.com$"), None),
+            (r"https://app\.example\.com", is_expression(r"^https://app\.example\.com$"), None),
+            ("regex:https://a.example", is_expression(r"^https://a\.example$"), None),
             ("https?://a.example", Reason::TwoSchemes, Some("https://a.example http://a.example")),
             ("http(s)://*.a.example:*", Reason::TwoSchemes, Some("https://*.a.example:* http://*.a.example:*")),
             ("http|https://a.example", Reason::TwoSchemes, Some("https://a.example http://a.example")),

@@ -228,7 +228,7 @@ reasons! {
     /// Directives without an origin rule.
     warning NoEffect => "has no effect, because no origin is allowed here; add cors_allow_origin at this level or above",
     /// `^https://.*\.example\.com$` in `cors_allow_origin`
-    error IsExpression => "is a regular expression; write it in cors_allow_origin_regex",
+    error IsExpression(directive) => "is a regular expression; write {directive}",
     /// `cors_allow_origin $cors_origin`
     error OwnVariable => "uses a variable whose value depends on this directive",
     /// A variable in a directive that does not accept variables.
