@@ -225,6 +225,8 @@ my @blocks = (
 		['null', 'null-with-credentials', undef, 'file://'],
 		['null https://a.example', 'null-with-credentials', undef, 'app://null',
 			'null'],
+		['htps://a.example', 'misspelt-scheme', 'https://a.example',
+			'https://a.example'],
 		['http://a.example http://b.example', 'insecure-with-credentials',
 			undef,
 			'https://a.example http://localhost', 'http://a.example'],

@@ -88,14 +88,13 @@ pub fn parse(value: &[u8]) -> Option<Tuple<'_>> {
             return None;
         }
         end + 1
-    } else if is_single_dot(scheme, authority) {
-        1
     } else {
-        let end = host_end(authority);
-        if end == 0 || end > MAX_HOST {
-            return None;
+        match host_end(authority) {
+            0 if is_single_dot(scheme, authority) => 1,
+            0 => return None,
+            end if end > MAX_HOST => return None,
+            end => end,
         }
-        end
     };
     let (host, port) = authority.split_at(end);
     let tuple = Tuple { scheme, authority, host, port };
@@ -482,6 +481,21 @@ pub(crate) fn is_secure(value: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Whether a scheme is `http` or `https` with a letter too many or too few, another letter, or two letters in the wrong order.
+pub(crate) fn is_misspelt(scheme: &str) -> bool {
+    let differs_by_one = |meant: &str| {
+        let (a, b) = (scheme.as_bytes(), meant.as_bytes());
+        let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let (a, b) = (&a[start..], &b[start..]);
+        let end = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+        match (&a[..a.len() - end], &b[..b.len() - end]) {
+            ([a0, a1], [b0, b1]) => a0 == b1 && a1 == b0,
+            (a, b) => a.len() <= 1 && b.len() <= 1,
+        }
+    };
+    !matches!(scheme, "http" | "https") && ["http", "https"].into_iter().any(differs_by_one)
+}
+
 /// Whether `host`, the part of a pattern after `*.`, is a public suffix by an explicit rule of the list, or every name one label
 /// below it is (by a rule such as `*.ck`).
 pub(crate) fn is_public_suffix(host: &str) -> bool {
@@ -591,7 +605,7 @@ fn correct(text: &str) -> Option<String> {
 }
 
 /// `value` if it is accepted, with credentials as well.
-fn accepted(value: String) -> Option<String> {
+pub(crate) fn accepted(value: String) -> Option<String> {
     match read_rule(value.as_bytes()).ok()? {
         Rule::Any => None,
         Rule::Pattern(pattern) if pattern.host.strip_prefix('.').is_some_and(is_public_suffix) => None,
@@ -913,6 +927,16 @@ mod tests {
             parse_rule(b"https://example.com/").unwrap_err().to_string(),
             r#""https://example.com/" has a slash at its end; an origin is scheme://host[:port]: write "https://example.com" [cors-trailing-slash]"#
         );
+    }
+
+    #[test]
+    fn misspelt_schemes() {
+        for scheme in ["htps", "htttps", "httpss", "hhttp", "ttps", "htp", "hptts", "htpts", "httpd", "httpx"] {
+            assert_eq!(is_misspelt(scheme), scheme != "hptts", "{scheme}");
+        }
+        for scheme in ["http", "https", "app", "ftp", "capacitor", "httpsionic", "tauri", "ht", "x-http"] {
+            assert!(!is_misspelt(scheme), "{scheme}");
+        }
     }
 
     #[test]

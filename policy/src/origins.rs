@@ -155,7 +155,7 @@ const LIST: &str = "cors_allow_origin";
 
 impl<P: Clone> OriginsBuilder<P> {
     /// Adds one value of `cors_allow_origin`; see [`origin::parse_rule`] for what is permitted. If the problem is a warning, the
-    /// rules stay as they were.
+    /// value has been added anyway, unless it was there already.
     pub fn add(&mut self, value: &[u8], place: P) -> Result<(), Problem> {
         // The parameter of another directive does not count as a value.
         let rule = origin::parse_rule(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
@@ -181,7 +181,14 @@ impl<P: Clone> OriginsBuilder<P> {
         if let Some(kind) = kind {
             self.concern(LIST, text, kind, place);
         }
-        self.check_wildcard_is_alone()
+        self.check_wildcard_is_alone()?;
+        match text.split_once("://") {
+            Some((scheme, rest)) if origin::is_misspelt(scheme) => {
+                let suggestion = origin::accepted(format!("https://{rest}"));
+                Err(Problem::new(value, Reason::MisspeltScheme).suggesting(suggestion))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn concern(&mut self, directive: &'static str, value: &str, kind: ConcernKind, place: P) {
@@ -401,6 +408,18 @@ mod tests {
                 prop_assert!(origins.allows(origin.as_bytes()), "{}", value);
             }
         }
+    }
+
+    #[test]
+    fn misspelt_schemes_are_accepted_with_a_warning() {
+        let mut builder = OriginsBuilder::default();
+        let problem = builder.add(b"htps://a.example", ()).unwrap_err();
+        assert_eq!(
+            (problem.reason, problem.suggestion.as_deref()),
+            (Reason::MisspeltScheme, Some("https://a.example"))
+        );
+        assert_eq!(builder.add(b"httpx://*.com", ()).unwrap_err().suggestion, None);
+        assert!(builder.build().ok().unwrap().0.allows(b"htps://a.example"));
     }
 
     #[test]

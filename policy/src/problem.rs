@@ -153,6 +153,8 @@ reasons! {
     error NoScheme => "has no scheme; an origin is scheme://host[:port]",
     /// A scheme outside RFC 3986, section 3.1, or of more than 64 characters.
     error BadScheme => "has an invalid scheme; a scheme is a letter followed by at most 63 letters, digits, \"+\", \"-\" or \".\"",
+    /// `htps://example.com`
+    warning MisspeltScheme => "has a scheme that looks like http or https misspelt, so browsers probably never send it",
     /// `https?://example.com`
     error TwoSchemes => "has two schemes; http and https are different origins, so write each of them",
     /// `file://host`
