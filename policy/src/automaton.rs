@@ -14,13 +14,13 @@ use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
-/// How much memory an automaton may take, and building it as much again.
+/// The memory limit of an automaton in bytes, and of building it.
 const SIZE_LIMIT: usize = 16 << 20;
 
-/// How many transitions are followed to compare two automata.
+/// The number of transitions after which a comparison of two automata gives up.
 const MAX_STEPS: usize = 1 << 24;
 
-/// The bytes that well-formed origins consist of, from the first to the last of each range.
+/// The bytes of which well-formed origins consist: the first and the last of each range.
 const ALPHABET: [(u8, u8); 7] =
     [(b'a', b'z'), (b'0', b':'), (b'-', b'/'), (b'+', b'+'), (b'_', b'_'), (b'[', b'['), (b']', b']')];
 

@@ -1,9 +1,13 @@
 //! Which strangers an expression lets in: whether it matches origins under names that anyone can register.
 //!
-//! A stranger can register one label under a public suffix. So an expression is safe if, for each public suffix that its
-//! origins end in, it allows only certain labels before it. Whether it leaves the label open is read off the automaton: a state
-//! within the label has the same successor for many characters, or leads back to itself, or there are more labels than one
-//! could list. An example of what a stranger could register comes from the same search.
+//! A stranger can register any label directly under a public suffix. An expression is therefore safe if it allows only certain
+//! labels there. The automaton shows whether the label is open. It is open in each of these cases:
+//!
+//! - a state within the label has the same successor for many characters, as for `[a-z]`;
+//! - a state within the label leads back to itself, as for `\d+`;
+//! - there are more labels than anyone would list, as for `\d{6}`.
+//!
+//! The same search finds an example of a name that a stranger could register.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,18 +16,18 @@ use regex_automata::util::primitives::StateID;
 use crate::automaton::Automaton;
 use crate::origin::is_registrable_under;
 
-/// How many characters with the same successor are taken for a class. In lists of numbered names ten digits have one.
+/// The number of characters with the same successor from which they are a class. Ten may be the digits in a list of numbered names.
 const CLASS: usize = 16;
-/// How many labels can be a list: nginx takes 4096 characters in an argument.
+/// The number of labels up to which they may be a list: nginx accepts 4096 characters in an argument.
 const MAX_LABELS: usize = 2048;
-/// How many states are searched; expressions that people write have some hundred.
+/// The number of states after which the search stops. Typical expressions have some hundred.
 const MAX_STATES: usize = 1 << 16;
-/// How many transitions are followed in search of public suffixes.
+/// The number of transitions after which the search for public suffixes stops.
 const MAX_STEPS: usize = 1 << 17;
-/// The longest public suffix that is searched for.
+/// The length up to which public suffixes are searched for.
 const MAX_SUFFIX: usize = 64;
 
-/// Suffixes to try where a class leaves open what follows a name.
+/// Public suffixes to try if a class matches the end of the host.
 const SUFFIXES: [&str; 12] =
     ["com", "net", "org", "io", "dev", "de", "info", "co.uk", "com.au", "github.io", "netlify.app", "pages.dev"];
 
@@ -31,12 +35,12 @@ const SUFFIXES: [&str; 12] =
 const EXTENSIONS: [&str; 4] =
     ["chrome-extension://", "moz-extension://", "safari-web-extension://", "ms-browser-extension://"];
 
-/// What an expression lets in, with an example for each kind.
+/// The names of strangers that an expression matches, with an example for each kind.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exposure {
     /// Names that have nothing in common.
     pub any: Option<String>,
-    /// Names that have a part in common, which a stranger's name can have as well.
+    /// Names that have a part in common, which a stranger can use as well.
     pub open_domain: Option<String>,
     /// Browser extensions of any identifier.
     pub any_extension: Option<String>,
@@ -65,22 +69,22 @@ impl Exposure {
 /// A public suffix below which the names of sites never contain `--`: `preview--site` is a preview of the site behind it.
 const PREVIEWS: &str = "netlify.app";
 
-/// Whether an origin that is matched is a preview, and is not matched for other sites.
+/// Whether a matched origin is a preview of a site, and those of other sites are not matched.
 fn is_preview(automaton: &Automaton, origin: &str) -> bool {
     let label = origin.split_once(PREVIEWS).map_or("", |(before, _)| before);
     let others = label.rfind("--").map(|at| format!("{}x{}", &origin[..at + 2], &origin[at + 2..]));
     others.is_some_and(|other| !automaton.matches(other.as_bytes()))
 }
 
-/// Characters of labels, those first that make the better example.
+/// The characters of labels. Those that make better examples come first.
 const LABEL: &[u8] = b"xabcdefghijklmnopqrstuvwyz0123456789-_";
 
-/// A state that characters of a label lead to from another state.
+/// A successor of a state by characters of a label.
 struct Step {
     to: StateID,
     /// The first of these characters.
     read: u8,
-    /// How many they are.
+    /// The number of these characters.
     width: usize,
 }
 
@@ -96,20 +100,20 @@ fn steps(automaton: &Automaton, state: StateID) -> Vec<Step> {
     steps
 }
 
-/// A state of an automaton, within a host.
+/// A position within a host: a state of the automaton, with how it was reached.
 struct Place {
     state: StateID,
-    /// Whether a character of a label was read last, and not a dot or the scheme.
+    /// Whether the last character that was read belongs to a label, and not to the scheme or a dot.
     in_label: bool,
-    /// The place before it on a shortest way from the start.
+    /// The previous place on a shortest path from the start.
     before: Option<usize>,
-    /// What was read between the two.
+    /// The text that was read between the two.
     read: String,
-    /// Places that characters of a label lead to: which, by what character, and how many characters do.
+    /// The next places by characters of a label: the place, one of the characters, and their number.
     next: Vec<(usize, u8, usize)>,
 }
 
-/// All places that the hosts after some schemes lead to, the nearest first.
+/// All places in the hosts after some schemes, the nearest first.
 struct Region(Vec<Place>);
 
 impl Region {
@@ -146,7 +150,7 @@ impl Region {
         Region(places)
     }
 
-    /// What leads to a place.
+    /// The text of a shortest path to a place.
     fn way_to(&self, at: usize) -> String {
         let mut parts = Vec::new();
         let mut next = Some(at);
@@ -157,13 +161,14 @@ impl Region {
         parts.into_iter().rev().collect()
     }
 
-    /// An origin whose host has a label with an end for which `end` gives the rest of the origin.
+    /// Looks for a label, and returns an origin with it. `end` returns the rest of an origin after a label that ends in a state, if
+    /// the label can end there.
     fn label(&self, mut end: impl FnMut(StateID) -> Option<String>) -> Option<String> {
         let ends = |(at, place): (usize, &Place)| Some(self.way_to(at) + &end(place.state)?);
         self.0.iter().enumerate().filter(|(_, place)| place.in_label).find_map(ends)
     }
 
-    /// As [`Self::label`], where the label can be any of a class, or of any length.
+    /// Looks for a label that is open, and returns an origin with it. For `end` see [`Self::label`].
     fn open_label(&self, mut end: impl FnMut(StateID) -> Option<String>) -> Option<String> {
         let places = &self.0;
         let mut to_end: Vec<Option<Rest>> =
@@ -198,11 +203,11 @@ impl Region {
             origin(self.way_to(at) + &char::from(*read).to_string(), *to)
         });
         by_class.or_else(|| {
-            // If places that no other leads to are removed until there are none, the rest is on a loop or behind one.
+            // Remove places without a predecessor until there are none left: the rest is on a loop or behind one.
             let mut leading: Vec<usize> =
                 before.iter().map(|before| before.iter().filter(|(from, _)| reaches_end(*from)).count()).collect();
             let mut open: Vec<_> = (0..places.len()).filter(|&at| reaches_end(at) && leading[at] == 0).collect();
-            // By how many labels each place can be reached.
+            // The number of labels by which each place can be reached.
             let mut ways: Vec<usize> = places.iter().map(|place| usize::from(!place.in_label)).collect();
             while let Some(at) = open.pop() {
                 for &(to, _, width) in &places[at].next {
@@ -221,20 +226,20 @@ impl Region {
     }
 }
 
-/// How a place leads to the end of its label.
+/// The shortest path from a place to the end of its label.
 enum Rest {
-    /// It is one, and this can follow.
+    /// The label can end here, and this is the rest of the origin.
     End(String),
-    /// By a character, to another place.
+    /// A character, and the place that it leads to.
     Via(u8, usize),
 }
 
-/// What can follow a label, each with its dot and a port if there has to be one.
+/// Public suffixes that can follow a label, each with its dot, and with a port if the expression requires one.
 #[derive(Clone, Default)]
 struct Suffix {
-    /// One of [`SUFFIXES`] that a class matches, so that others are likely to follow as well.
+    /// One of [`SUFFIXES`] that a class matches; others are likely to be matched as well.
     open: Option<String>,
-    /// A public suffix that is matched as such.
+    /// A public suffix that the expression spells out.
     closed: Option<String>,
 }
 
@@ -247,15 +252,15 @@ impl Suffix {
 /// Searches for public suffixes.
 struct Suffixes<'a> {
     automaton: &'a Automaton,
-    /// A public suffix that does not count.
+    /// A public suffix that is not searched for.
     ignored: Option<&'static str>,
-    /// What was found after the dot that leads to a state.
+    /// The results for the states after a dot.
     found: HashMap<StateID, Suffix>,
     steps: usize,
 }
 
 impl Suffixes<'_> {
-    /// Which public suffixes can follow a label that ends in `state`.
+    /// The public suffixes that can follow a label that ends in `state`.
     fn after(&mut self, state: StateID) -> Option<Suffix> {
         let start = self.automaton.next(state, b'.')?;
         if let Some(found) = self.found.get(&start) {
@@ -275,7 +280,7 @@ impl Suffixes<'_> {
         Some(found)
     }
 
-    /// The port with which `text` can end an origin, and whether a class matches a part of it.
+    /// Whether `text` can end a host: returns the port that has to follow, and whether a class matches a part of the text.
     fn read(&self, start: StateID, text: &str) -> Option<(String, bool)> {
         let mut is_class = false;
         let mut state = start;
@@ -290,7 +295,7 @@ impl Suffixes<'_> {
 
     /// A public suffix, with its port, that leads from `start` to the end of an origin without a class.
     fn spelt_out(&mut self, start: StateID) -> Option<String> {
-        // The shortest first, each with the states at the starts of its labels: it ends where these repeat themselves.
+        // Breadth first. Each text comes with the states at the starts of its labels; it is not continued if one of them repeats.
         let mut open = VecDeque::from([(start, String::new(), vec![start])]);
         while let Some((state, text, labels)) = open.pop_front() {
             if let Some(port) = self.port(state) {
@@ -319,7 +324,7 @@ impl Suffixes<'_> {
         None
     }
 
-    /// The port that has to follow, which may be none; `None` if the host cannot end in `state`.
+    /// The port that has to follow a host that ends in `state`, or an empty string; `None` if a host cannot end there.
     fn port(&self, state: StateID) -> Option<String> {
         if self.automaton.accepts(state) {
             return Some(String::new());

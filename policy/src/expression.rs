@@ -207,18 +207,17 @@ fn examine(source: &str) -> Result<Examined, Problem> {
     })
 }
 
-/// What is added to expressions elsewhere: the marks of nginx's own directives and of other servers, quotation marks, and the
-/// commas of lists.
+/// Text around expressions in other directives and other servers: marks, quotation marks, and the commas of lists.
 const BEFORE: [&str; 8] = ["regexp:", "regex:", "re:", "~*", "~", "^~", "\"", "'"];
 const AFTER: [&str; 4] = [",", ";", "\"", "'"];
-/// What follows the host in expressions for URLs.
+/// The ends of expressions for URLs.
 const PATHS: [&str; 4] = ["/.*", "/*", "/+", "/"];
-/// The schemes of WebSockets, and those of pages that open them.
+/// The schemes of WebSockets, and the schemes of the pages that open them.
 const WEBSOCKETS: [(&str, &str); 4] =
     [("wss?://", "https?://"), ("(ws|wss)://", "https?://"), ("wss://", "https://"), ("ws://", "http://")];
 
-/// The expression with unescaped dots escaped and, if it matches nothing, in the form in which it does; `None` if that leaves
-/// something doubtful.
+/// The expression with its dots escaped and, if it matches nothing, in the form of origins; `None` if the result is still
+/// doubtful.
 fn suggest(source: &str, found: &Examined) -> Option<String> {
     let mut text = source.to_owned();
     for &at in found.dots.iter().rev() {
@@ -231,7 +230,7 @@ fn suggest(source: &str, found: &Examined) -> Option<String> {
     examine(&text).ok().filter(is_better).map(|_| text)
 }
 
-/// The line with which `cors_allow_origin_regex` does what an expression in another directive was meant for.
+/// The `cors_allow_origin_regex` line for an expression that was written in another directive.
 pub(crate) fn directive(text: &str) -> Option<String> {
     let found = examine(text).ok()?;
     let expression = if found.is_fine() { text.to_owned() } else { suggest(text, &found)? };
@@ -243,7 +242,7 @@ pub(crate) fn directive(text: &str) -> Option<String> {
     Some(line).filter(|line| line.len() <= 200 && line.bytes().all(|b| matches!(b, b' '..=b'~')))
 }
 
-/// An expression for whole origins, made from one that matches none.
+/// Converts an expression that matches no origin into one for whole origins.
 fn in_form_of_origins(source: &str) -> Option<String> {
     let mut bare = source;
     // As a literal of JavaScript.
@@ -274,7 +273,7 @@ fn in_form_of_origins(source: &str) -> Option<String> {
     })
 }
 
-/// The expression with the letters in lower case that stand for themselves.
+/// The expression with its literal letters in lower case.
 fn in_lower_case(source: &str) -> Option<String> {
     let mut lower = source.to_owned();
     let ast = parse_ast(source).ok()?;
@@ -297,7 +296,7 @@ fn in_lower_case(source: &str) -> Option<String> {
     Some(lower)
 }
 
-/// Offsets of the unescaped dots between what can be characters of a name.
+/// Offsets of the unescaped dots between parts that can match characters of a name.
 fn unescaped_dots(ast: &Ast, source: &str) -> Vec<usize> {
     match ast {
         Ast::Concat(concat) => {

@@ -1,5 +1,5 @@
-//! Values that are right elsewhere and mean nothing here: what people bring along from `add_header`, from the settings of
-//! applications and other servers, from Content-Security-Policy, and from templates.
+//! Values that are valid elsewhere but not here: in `add_header`, in the settings of applications and other servers, in
+//! Content-Security-Policy, and in templates.
 
 use crate::list::{is_token, token_within};
 use crate::{Problem, Reason};
@@ -10,21 +10,21 @@ const EVERYTHING: [&str; 11] =
 const NOTHING: [&str; 9] = ["none", "nobody", "nothing", "false", "no", "off", "disabled", "deny", "undefined"];
 const SELF: [&str; 5] = ["self", "same-origin", "same-site", "same_origin", "sameorigin"];
 
-/// What people write between methods or names instead of commas.
+/// Separators of other lists and of expressions.
 const SEPARATORS: [char; 3] = ['|', ';', '&'];
 
-/// What begins and ends a placeholder of a template.
+/// The starts and ends of placeholders in templates.
 const PLACEHOLDERS: [(&str, &str); 6] = [("<", ">"), ("{{", "}}"), ("{", "}"), ("%", "%"), ("__", "__"), ("@", "@")];
 
-/// Quotation marks, also those that word processors make of them.
+/// Quotation marks, including those of word processors.
 const QUOTES: [char; 7] = ['"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
 
-/// Whether it is the parameter of `add_header`.
+/// Whether a value is the parameter of `add_header`.
 pub(crate) fn is_parameter(value: &[u8]) -> bool {
     value == b"always"
 }
 
-/// The reason why a value of a list is none, if it is one of these habits.
+/// The reason to refuse a value of a list, if it is one of these habits.
 pub(crate) fn reason(value: &[u8]) -> Option<Reason> {
     let text = std::str::from_utf8(value).ok()?;
     let word = unquoted(text);
@@ -48,7 +48,7 @@ pub(crate) fn reason(value: &[u8]) -> Option<Reason> {
     }
 }
 
-/// Whether it is a wildcard or an expression for everything, but not `*`.
+/// Whether a word is a wildcard or an expression for everything, but not `*`.
 fn is_wildcard_of_others(word: &str) -> bool {
     word.contains('*') && word != "*" && word.chars().all(|c| matches!(c, '*' | '.' | ':' | '/' | '^' | '$'))
 }
@@ -63,20 +63,20 @@ pub(crate) fn without_quotes(text: &str) -> String {
     text.replace(QUOTES, "")
 }
 
-/// The parts of a value that consists of several with something else than spaces or commas between them.
+/// The parts of a value, if it consists of several with one of `separators` between them.
 pub(crate) fn separated<'a>(text: &'a str, separators: &[char]) -> Option<Vec<&'a str>> {
     let parts: Vec<_> = text.split(separators).map(unquoted).filter(|part| !part.is_empty()).collect();
     (parts.len() > 1).then_some(parts)
 }
 
-/// All of `parts` as `correct` has them, as a list; `None` if it does not know one.
+/// The parts, corrected by `correct`, as a list; `None` if one cannot be corrected.
 pub(crate) fn corrected(parts: &[&str], correct: impl Fn(&str) -> Option<String>) -> Option<String> {
     let corrected: Option<Vec<_>> = parts.iter().map(|part| correct(part)).collect();
     corrected.map(|parts| parts.join(" "))
 }
 
-/// The method or the header name that `value` is: a token without what is a habit from elsewhere. `not_valid` is the reason for
-/// anything else; `correct` has what to write instead of a part of the value.
+/// Checks that `value` is a method or a header name: a token that is not one of these habits. `not_valid` is the reason for any
+/// other value; `correct` corrects a part of a value.
 pub(crate) fn name(value: &[u8], not_valid: Reason, correct: fn(&str) -> Option<String>) -> Result<&str, Problem> {
     let problem = |reason| Err(Problem::new(value, reason));
     let suggesting = |reason, suggestion| Err(Problem::new(value, reason).suggesting(suggestion));
@@ -102,7 +102,7 @@ pub(crate) fn name(value: &[u8], not_valid: Reason, correct: fn(&str) -> Option<
         let suggestion = corrected(&parts, correct).filter(|suggestion| !suggestion.contains('*'));
         return suggesting(Reason::Separated, suggestion);
     }
-    // Characters that tokens can contain, but expressions begin and end with.
+    // Tokens may contain these characters, but only expressions begin or end with them.
     let is_expression = text.starts_with(['^', '~']) || text.ends_with('$');
     if text.contains(SEPARATORS) || is_expression || !is_token(value) {
         return suggesting(not_valid, token_within(value).and_then(correct));
@@ -113,13 +113,13 @@ pub(crate) fn name(value: &[u8], not_valid: Reason, correct: fn(&str) -> Option<
     Ok(text)
 }
 
-/// Whether it is the name of a header of the CORS protocol, as in an `add_header` line, perhaps with its colon.
+/// Whether a value is the name of a header of the CORS protocol, as in an `add_header` line, with or without a colon.
 pub(crate) fn is_cors_header(value: &[u8]) -> bool {
     let prefix = b"access-control-";
     value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// Whether it is a variable with what a preflight asks for.
+/// Whether a value is a variable that contains what a preflight asks for.
 pub(crate) fn is_request_variable(value: &[u8]) -> bool {
     ["http_access_control_request_method", "http_access_control_request_headers"].iter().any(|name| {
         [format!("${name}"), format!("${{{name}}}")]

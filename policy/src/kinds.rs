@@ -1,12 +1,12 @@
-//! Kinds of origins, as one automaton that expressions are compared with: which origins exist at all, and which of them
-//! somebody else can pose as.
+//! Kinds of origins, as one automaton that expressions are compared with: which origins are well-formed, which pages can have,
+//! and which somebody else can pose as.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::automaton::Automaton;
 use crate::expression::parse;
 
-/// The kinds, each as an expression. A number of a kind is its place here.
+/// The kinds, each as an expression. The number of a kind is its index.
 const KINDS: [&str; 6] = [
     r"[a-z][a-z0-9+.-]*://(\.|(\[[0-9a-f:]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:[1-9][0-9]{0,4})?)",
     r"file://.*|https?://\.",
@@ -33,7 +33,7 @@ impl Kinds {
         self.is(0) && !self.is(1)
     }
 
-    /// Whether pages can have it: their scheme is never that of WebSockets.
+    /// Whether pages can have it: their scheme is never that of a WebSocket.
     pub fn is_of_pages(self) -> bool {
         self.is_well_formed() && !self.is(2)
     }
@@ -43,8 +43,8 @@ impl Kinds {
         self.is_well_formed() && self.is(3) && !self.is(4)
     }
 
-    /// Whether it is well-formed if none of its parts is too long. This leaves out some that are, such as those with short
-    /// ports, because what makes a port right is tedious to write as an expression.
+    /// Whether it is well-formed if none of its parts is too long. This excludes some well-formed origins, such as those with
+    /// short ports, to keep the expression simple.
     pub fn is_surely_well_formed(self) -> bool {
         self.is(5)
     }

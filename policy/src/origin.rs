@@ -64,8 +64,8 @@ fn is(b: u8, class: u8) -> bool {
     CLASS[b as usize] & class != 0
 }
 
-/// What pages from files send: `null`, or the bare scheme in old Android web views. No other rule covers these two, so a
-/// configuration has to name them.
+/// Whether it is what pages opened from files send: `null`, or the bare scheme in old Android web views. A configuration has to
+/// name these two, because no pattern or expression matches them.
 pub fn is_named(value: &[u8]) -> bool {
     matches!(value, b"null" | b"file://")
 }
@@ -209,7 +209,7 @@ pub fn parse_rule(value: &[u8]) -> Result<Rule<'_>, Problem> {
     })
 }
 
-/// What is to be written instead of an expression if its meaning is not known.
+/// What to write instead of an expression if its meaning is not known.
 const EXPRESSIONS: &str = "it in cors_allow_origin_regex";
 
 /// Whether a value is a pattern or `*`.
@@ -274,7 +274,7 @@ fn read_rule(value: &[u8]) -> Result<Rule<'_>, Reason> {
     Ok(Rule::Pattern(Pattern { scheme, host: dotted, port }))
 }
 
-/// Two schemes in one, as people write them.
+/// Notations for both `http` and `https`.
 const BOTH_SCHEMES: [&str; 8] = [
     "https?://",
     "http(s)://",
@@ -285,11 +285,11 @@ const BOTH_SCHEMES: [&str; 8] = [
     "http|https://",
     "http/https://",
 ];
-/// What begins the URL of a page without an origin of its own.
+/// The starts of URLs that do not determine an origin.
 const OPAQUE: [&str; 4] = ["data:", "about:", "javascript:", "blob:null"];
-/// What begins a URL that contains the origin it has.
+/// The starts of URLs that contain their origin.
 const NESTED: [&str; 2] = ["blob:", "filesystem:"];
-/// The schemes without their `://`, as people write them.
+/// Misspellings of `https://` and `http://`.
 const MISSPELT_HTTPS: [&str; 5] = ["https;//", "https.//", "https//", "https:/", "https:"];
 const MISSPELT_HTTP: [&str; 5] = ["http;//", "http.//", "http//", "http:/", "http:"];
 const SEPARATORS: [char; 2] = ['|', ';'];
@@ -298,7 +298,7 @@ fn without_prefix<'a>(text: &'a str, prefixes: &[&str]) -> Option<&'a str> {
     prefixes.iter().find_map(|prefix| text.strip_prefix(prefix))
 }
 
-/// Whether a value is written in the syntax of something else than an origin.
+/// The reason to refuse a value that is written in the syntax of something else.
 fn other_syntax(text: &str) -> Option<Reason> {
     if without_prefix(text, &BOTH_SCHEMES).is_some_and(|rest| read_rule(format!("http://{rest}").as_bytes()).is_ok()) {
         return Some(Reason::TwoSchemes);
@@ -315,7 +315,7 @@ fn other_syntax(text: &str) -> Option<Reason> {
     if text.starts_with("file:") {
         return Some(Reason::FileScheme);
     }
-    // Of regular expressions: what no origin contains, not even with the usual mistakes.
+    // Parts of regular expressions that origins never contain, not even with the usual mistakes.
     let parts = [
         "/.*", r".*\", ".+", "]+", "]*", "?:", r"\.", r"\d+", r"\d*", r"\w+", r"\w*", r"\-", r"\/", "[^", "[a-", "[A-",
         "[0-9",
@@ -334,7 +334,7 @@ fn other_syntax(text: &str) -> Option<Reason> {
     parts_of(text).map(|_| Reason::Separated)
 }
 
-/// The parts of a value that consists of several origins, with something else than spaces or commas between them, or nothing.
+/// The parts of a value that consists of several origins, if there is nothing between them, or a separator of other lists.
 fn parts_of(text: &str) -> Option<Vec<&str>> {
     let mut starts: Vec<_> = ["http://", "https://"].iter().flat_map(|scheme| text.match_indices(scheme)).collect();
     starts.sort_unstable();
@@ -530,7 +530,7 @@ fn suggest(value: &[u8]) -> Option<String> {
         Err(Reason::Separated) => {
             let parts = parts_of(text)?;
             let with_scheme = parts.iter().filter(|part| part.contains("://")).count();
-            // Otherwise they may be parts of one host.
+            // Otherwise they may be alternatives within one host.
             let is_list = with_scheme == parts.len() || with_scheme == 0;
             return if is_list { habits::corrected(&parts, correct) } else { None };
         }
@@ -592,7 +592,7 @@ fn suggest(value: &[u8]) -> Option<String> {
     if before.starts_with('*') {
         accepted(pattern)
     } else if is_special && before.starts_with('.') && before[1..].starts_with(|c| c != '.') {
-        // As in the names of a server, or the domain of a cookie: the domain and all below it.
+        // As in `server_name` and in cookies: the domain and all its subdomains.
         accepted(exact).map(|exact| accepted(pattern).map_or(exact.clone(), |pattern| format!("{exact} {pattern}")))
     } else {
         accepted(exact)
@@ -619,7 +619,7 @@ fn split_scheme(text: &str) -> (&str, &str) {
         without_prefix(text, prefixes).filter(|rest| rest.starts_with(|c: char| !c.is_ascii_digit()))
     };
     if let Some((scheme, rest)) = text.split_once("://") {
-        // Twice, as by a template that adds one.
+        // Twice, because a template adds one.
         return match without_prefix(rest, &["https://", "http://"]) {
             Some(_) => split_scheme(rest),
             None => (scheme, rest),

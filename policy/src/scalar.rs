@@ -1,8 +1,8 @@
-//! Values of directives that take one: what to write instead of what means the same elsewhere.
+//! Values of directives that accept a single one: corrections of values that are valid elsewhere.
 
 use crate::{habits, Problem, Reason};
 
-/// The problem of a value that was refused for `reason`.
+/// The problem with a value that was refused for `reason`.
 pub fn problem(value: &[u8], reason: Reason) -> Problem {
     if value.contains(&b'$') {
         return Problem::new(value, Reason::Variable);
