@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use cors_policy::{list, origin, scalar, Problem, Reason};
+use cors_policy::{list, rule, scalar, Problem, Reason};
 use ngx::core::NGX_CONF_ERROR;
 use ngx::ffi::{
     ngx_array_t, ngx_command_t, ngx_conf_t, ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_parse_time,
@@ -172,7 +172,7 @@ fn cors_allow_origin(d: &mut Directive<'_>) {
     }
     for value in d.values {
         let bytes = value.as_bytes();
-        if !bytes.contains(&b'$') || origin::is_expression(bytes) {
+        if !bytes.contains(&b'$') || rule::is_expression(bytes) {
             let place = d.place.clone();
             d.add_words_of(bytes, |own, word| own.origins.add(word, place.clone()));
             continue;

@@ -17,7 +17,7 @@ use crate::automaton::{on_origins, Automaton};
 use crate::exposure::Exposure;
 use crate::kinds::{self, Kinds};
 use crate::origin::{self, MAX_LABEL};
-use crate::{habits, Problem, Reason};
+use crate::{habits, rule, Problem, Reason};
 
 /// A set of expressions.
 #[derive(Default)]
@@ -148,7 +148,7 @@ pub fn check(value: &[u8]) -> Result<Checked, Problem> {
     if habits::is_parameter(value) {
         return problem(Reason::Always);
     }
-    if source.starts_with("*.") || origin::is_pattern(value) {
+    if source.starts_with("*.") || rule::is_pattern(value) {
         return problem(Reason::IsPattern);
     }
     let found = examine(source)?;

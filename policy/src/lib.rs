@@ -29,6 +29,7 @@ pub mod origins;
 pub mod pattern;
 pub mod preflight;
 pub mod problem;
+pub mod rule;
 pub mod scalar;
 pub mod set;
 pub mod vary;

@@ -1,8 +1,9 @@
 //! The origin rules of a policy, all kinds together: `cors_allow_origin` and `cors_allow_origin_regex`.
 
 use crate::expression::{self, Expressions};
-use crate::origin::{self, Rule};
+use crate::origin;
 use crate::pattern::Patterns;
+use crate::rule::{self, Rule};
 use crate::set::Set;
 use crate::{list, Problem, Reason};
 
@@ -154,11 +155,11 @@ impl<P> Default for OriginsBuilder<P> {
 const LIST: &str = "cors_allow_origin";
 
 impl<P: Clone> OriginsBuilder<P> {
-    /// Adds one value of `cors_allow_origin`; see [`origin::parse_rule`] for what is permitted. If the problem is a warning, the
+    /// Adds one value of `cors_allow_origin`; see [`rule::parse_rule`] for what is permitted. If the problem is a warning, the
     /// value has been added anyway, unless it was there already.
     pub fn add(&mut self, value: &[u8], place: P) -> Result<(), Problem> {
         // The parameter of another directive does not count as a value.
-        let rule = origin::parse_rule(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
+        let rule = rule::parse_rule(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
         let new = match &rule {
             Rule::Any => !std::mem::replace(&mut self.origins.any, true),
             Rule::Exact => self.origins.exact.insert(value),
@@ -183,8 +184,8 @@ impl<P: Clone> OriginsBuilder<P> {
         }
         self.check_wildcard_is_alone()?;
         match text.split_once("://") {
-            Some((scheme, rest)) if origin::is_misspelt(scheme) => {
-                let suggestion = origin::accepted(format!("https://{rest}"));
+            Some((scheme, rest)) if rule::is_misspelt(scheme) => {
+                let suggestion = rule::accepted(format!("https://{rest}"));
                 Err(Problem::new(value, Reason::MisspeltScheme).suggesting(suggestion))
             }
             _ => Ok(()),

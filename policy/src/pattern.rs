@@ -4,7 +4,8 @@
 //! written. An origin is looked up under each end of its host that is as long as the host of some pattern. The cost therefore
 //! depends on how many lengths there are, which is at most the number of labels in the host, and not on the number of patterns.
 
-use crate::origin::{Pattern, Tuple, MAX_HOST, MAX_ORIGIN};
+use crate::origin::{Tuple, MAX_HOST, MAX_ORIGIN};
+use crate::rule::Pattern;
 use crate::set::Set;
 
 /// A set of patterns.
@@ -59,7 +60,8 @@ impl Patterns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::{parse, parse_rule, Rule};
+    use crate::origin::parse;
+    use crate::rule::{parse_rule, Rule};
 
     fn patterns(values: &[&str]) -> Patterns {
         let mut patterns = Patterns::default();
