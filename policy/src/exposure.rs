@@ -354,6 +354,7 @@ impl Suffixes<'_> {
 mod tests {
     use super::*;
     use crate::expression::parse;
+    use proptest::prelude::*;
 
     fn exposure(source: &str) -> Exposure {
         Exposure::of(&Automaton::new(&[parse(source).ok().unwrap()]).unwrap())
@@ -473,6 +474,28 @@ mod tests {
         .chain(many.iter().map(String::as_str))
         {
             assert_eq!(exposure(source), Exposure::default(), "{source}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn examples_are_origins_that_are_matched(
+            scheme in r"(https|https\?|http|\.\*|\\w\+|chrome-extension)",
+            parts in prop::collection::vec(
+                prop::sample::select(vec![".*", r"\w+", "[a-z]{3}", r"\d{4}", "(a|b)", "app", "example", "com", "co", "uk", "[^.]+", "(x-?)*"]),
+                1..5,
+            ),
+            joints in prop::collection::vec(prop::sample::select(vec![r"\.", ".", "", "-", r"(\.|-)"]), 5),
+            end in r"(com|github\\\.io|\[a-z\]\+|)(\(:\\d\+\)\?|:8443|)",
+        ) {
+            let host: String = parts.iter().zip(&joints).flat_map(|(part, joint)| [*part, *joint]).collect();
+            let source = format!("{scheme}://{host}{end}");
+            let reference = regex::Regex::new(&format!(r"\A(?:{source})\z")).unwrap();
+            let Exposure { any, open_domain, any_extension } = exposure(&source);
+            for example in [any, open_domain, any_extension].into_iter().flatten() {
+                prop_assert!(reference.is_match(&example), "{} {}", source, example);
+                prop_assert!(crate::origin::parse(example.as_bytes()).is_some(), "{} {}", source, example);
+            }
         }
     }
 }
