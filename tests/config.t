@@ -146,7 +146,6 @@ for (
 	['cors_allow_origin https://*.*.example.com'],
 	['cors_allow_origin *://app.example.com'],
 	['cors_allow_origin *.example.com'],
-	['cors_allow_origin ""'],
 	['cors_allow_origin https://app.example.com *'],
 	['cors_allow_origin * null'],
 	["cors_allow_origin *;\n$credentials"],
@@ -217,6 +216,7 @@ for (
 
 for (
 	["cors_allow_origin http://app.example.com;\n$credentials"],
+	['cors_allow_origin ""'],
 	['cors_allow_origin https://*.com'],
 	['cors_allow_origin https://*.github.io'],
 	['cors_allow_origin_regex ^https://app.example\.com$'],

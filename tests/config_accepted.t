@@ -28,6 +28,7 @@ my @origins = (
 	'http://127.0.0.1', 'http://255.255.255.255:9', 'http://[::]',
 	'http://[::ffff:7f00:1]:3000', 'http://[1:2:3:4:5:6:7:8]', 'null',
 	'chrome-extension://abcdefghijklmnop', 'a+b.c-d://1.2.3.999',
+	'app://.', 'file://',
 	"https://$host", "$scheme://$host:65535",
 );
 

@@ -12,6 +12,7 @@ use Test::More;
 use FindBin;
 use lib $ENV{TEST_NGINX_LIB} || (), "$FindBin::Bin/lib";
 use Test::Nginx;
+use Messages;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
@@ -100,29 +101,24 @@ for my $n (0 .. 9) {
 
 is_said($t, [LOCATION => "cors_allow_origin a.example\nb.example\n"
 		. "'c.example, d.example'; # HERE"],
-	(map { "cors_allow_origin: \"$_.example\" has no scheme; an origin is "
-		. "scheme://host[:port]: write \"https://$_.example\"" } qw/ a b c d /),
+	(map { message_of('cors_allow_origin', "$_.example", 'no-scheme',
+		"https://$_.example") } qw/ a b c d /),
 	'all mistakes of a directive, with the line that it ends on');
 
 is_said($t, [LOCATION => 'cors_allow_origin * a.example; # HERE'],
-	'cors_allow_origin: "a.example" has no scheme; an origin is '
-		. 'scheme://host[:port]: write "https://a.example"',
-	'cors_allow_origin: "*" stands next to other values; it is everything and '
-		. 'stands alone',
+	message_of('cors_allow_origin', 'a.example', 'no-scheme',
+		'https://a.example'),
+	message_of('cors_allow_origin', '*', 'any-not-alone'),
 	'* next to what is wrong');
 
 is_said($t, [LOCATION => "$origin cors_allow_methods * get; # HERE"],
-	'cors_allow_methods: "get" is a standard method in another case; methods '
-		. 'are case-sensitive: write "GET"',
-	'cors_allow_methods: "*" stands next to other values; it is everything and '
-		. 'stands alone',
+	message_of('cors_allow_methods', 'get', 'method-case', 'GET'),
+	message_of('cors_allow_methods', '*', 'any-not-alone'),
 	'* next to a wrong method');
 
 is_said($t, [LOCATION => "$origin cors_expose_headers * a:; # HERE"],
-	'cors_expose_headers: "a:" is no header name; those are tokens of at most '
-		. '256 characters: write "a"',
-	'cors_expose_headers: "*" stands next to other values; it is everything '
-		. 'and stands alone',
+	message_of('cors_expose_headers', 'a:', 'not-header', 'a'),
+	message_of('cors_expose_headers', '*', 'any-not-alone'),
 	'* next to a wrong header');
 
 # Errors and warnings together
@@ -137,9 +133,9 @@ is(join(' ', map { /^(\w+)/ } @said), 'warn warn emerg warn',
 ($status, @said) = test_of($t, LOCATION =>
 	"cors_allow_origin a.example;\ncors_max_age 1 2;\ncors_allow_origin b.example;");
 is($status . join('|', map { s/ in \S+$//r } @said),
-	'1emerg cors_allow_origin: "a.example" has no scheme; an origin is '
-	. 'scheme://host[:port]: write "https://a.example"|emerg invalid number of '
-	. 'arguments in "cors_max_age" directive',
+	'1emerg ' . message_of('cors_allow_origin', 'a.example', 'no-scheme',
+		'https://a.example') . '|emerg invalid number of arguments in '
+		. '"cors_max_age" directive',
 	'nothing is read after a mistake of the syntax');
 
 # Files
@@ -148,12 +144,11 @@ $t->write_file('included.conf', "\n\ncors_allow_origin a.example;\n");
 ($status, @said) = test_of($t, LOCATION => "\ninclude included.conf;\n"
 	. 'cors_max_age x; # HERE');
 like($said[0], qr/"a\.example".* in \S*included\.conf:3$/, 'an included file');
-like($said[1], qr/"x" is no time.* in HERE$/, 'after an included file');
+like($said[1], qr/"x" is not a valid time.* in HERE$/, 'after an included file');
 
 # Levels that only together are a mistake
 
-my $any = 'cors_allow_origin: "*" cannot go with "cors_allow_credentials on"; '
-	. 'browsers refuse it, so list the origins that may send credentials';
+my $any = message_of('cors_allow_origin', '*', 'any-with-credentials');
 
 is_said($t, [SERVER => 'cors_allow_origin *; # HERE',
 		NESTED => "\n\n\ncors_allow_credentials on;"], $any,
@@ -175,8 +170,7 @@ is_said($t, [HTTP => 'cors_allow_credentials on;', SECOND =>
 
 is_said($t, [SERVER => "$origin cors_expose_headers *; # HERE",
 		NESTED => "\n\ncors_allow_credentials on;"],
-	'cors_expose_headers: "*" cannot go with "cors_allow_credentials on"; '
-		. 'browsers then take it for a header\'s name, so list the headers',
+	message_of('cors_expose_headers', '*', 'expose-any-with-credentials'),
 	'* exposed with credentials');
 is_said($t, [SERVER => "$origin cors_expose_headers *;",
 		NESTED => "cors_expose_headers ETag;\ncors_allow_credentials on;"],
@@ -184,38 +178,34 @@ is_said($t, [SERVER => "$origin cors_expose_headers *;",
 
 is_said($t, [HTTP => 'cors_allow_origin https://*.github.io; # HERE',
 		OTHER => 'cors_allow_credentials on;'],
-	['warn', 'cors_allow_origin: "https://*.github.io" lets everyone who registers '
-		. 'a name there in; "*" covers a public suffix'],
-	'cors_allow_origin: "https://*.github.io" lets everyone who registers a name '
-		. 'there send credentials; "*" covers a public suffix',
+	['warn', message_of('cors_allow_origin', 'https://*.github.io',
+		'public-suffix')],
+	message_of('cors_allow_origin', 'https://*.github.io',
+		'public-suffix-with-credentials'),
 	'a public suffix, with credentials in one location');
 is_said($t, [SERVER => 'cors_allow_origin http://a.example; # HERE',
 		OTHER => 'cors_allow_credentials on;'],
-	['warn', 'cors_allow_origin: "http://a.example" lets whoever is on the '
-		. 'network between send credentials; it is http, and neither loopback '
-		. 'nor localhost'],
+	['warn', message_of('cors_allow_origin', 'http://a.example',
+		'insecure-with-credentials')],
 	'http, with credentials in one location');
 is_said($t, [SERVER => 'cors_allow_origin_regex .*; # HERE',
 		OTHER => 'cors_allow_credentials on;'],
-	['warn', 'cors_allow_origin_regex: ".*" accepts origins that anyone can '
-		. 'register, together with "cors_allow_credentials on"'],
+	['warn', message_of('cors_allow_origin_regex', '.*',
+		'any-origin-with-credentials')],
 	'an expression for everyone, with credentials in one location');
 
 # No origin, here or below
 
-my $no_effect = 'has no effect: no origin is allowed here; write '
-	. 'cors_allow_origin next to it or above';
-
 is_said($t, [HTTP => 'cors_max_age 1h; # HERE', SECOND => 'cors off;'],
-	['warn', "\"cors_max_age\" $no_effect"], 'no origin anywhere');
+	['warn', message_of('', 'cors_max_age', 'no-effect')], 'no origin anywhere');
 is_said($t, [HTTP => 'cors_max_age 1h;', NESTED => $origin], 'an origin below');
 is_said($t, [HTTP => $origin, NESTED => 'cors_max_age 1h;'], 'an origin above');
 is_said($t, [HTTP => 'cors_max_age 1h;', NESTED => $origin,
 		SECOND => 'cors_allow_methods PUT; # HERE'],
-	['warn', "\"cors_allow_methods\" $no_effect"], 'no origin in one server');
+	['warn', message_of('', 'cors_allow_methods', 'no-effect')], 'no origin in one server');
 is_said($t, [SERVER => "cors_enforce on;\ncors_reject_status 404;\n"
 		. 'cors_max_age 1h; # HERE'],
-	['warn', "\"cors_max_age\" $no_effect"], 'enforcement alone');
+	['warn', message_of('', 'cors_max_age', 'no-effect')], 'enforcement alone');
 
 # Long values, and what a terminal does not show as it is
 
@@ -224,8 +214,8 @@ my $long = 'a' x 3000;
 for (
 	["cors_allow_origin https://$long.example;", 'a label'],
 	["cors_allow_origin_regex '^https://(?!$long)';", 'does not compile'],
-	["$origin cors_allow_methods '" . '@' x 3000 . "';", 'no method'],
-	["$origin cors_max_age " . "\xc3\xa4" x 1500 . ';', 'no time'],
+	["$origin cors_allow_methods '" . '@' x 3000 . "';", 'not a valid method'],
+	["$origin cors_max_age " . "\xc3\xa4" x 1500 . ';', 'not a valid time'],
 )
 {
 	my ($directives, $reason) = @$_;
@@ -236,8 +226,7 @@ for (
 }
 
 is_said($t, [LOCATION => "$origin cors_allow_headers 'a\x1b[31m\x7fb'; # HERE"],
-	'cors_allow_headers: "a\u{1b}[31m\u{7f}b" is no header name; those are tokens '
-		. 'of at most 256 characters',
+	message_of('cors_allow_headers', 'a\u{1b}[31m\u{7f}b', 'not-header'),
 	'control characters');
 
 ###############################################################################

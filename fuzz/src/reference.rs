@@ -39,8 +39,11 @@ pub fn parse(value: &[u8]) -> Option<Tuple> {
     if scheme.is_empty() || scheme.len() > 64 || !consists_of(scheme, &[LETTERS, DIGITS, "+-."]) {
         return None;
     }
-    if !consists_of(&scheme[..1], &[LETTERS]) {
+    if !consists_of(&scheme[..1], &[LETTERS]) || scheme == "file" {
         return None;
+    }
+    if rest == "." && scheme != "http" && scheme != "https" {
+        return Some(Tuple { scheme: scheme.to_owned(), host: rest.to_owned(), port: String::new() });
     }
     let (host, port) = if let Some(address) = rest.strip_prefix('[') {
         let (inside, after) = address.split_once(']')?;
@@ -246,7 +249,8 @@ pub fn decide(configuration: &Configuration, expressions: &[Regex], request: &Re
     } else if variable.contains(&b"*".to_vec()) {
         Some(b"*".to_vec())
     } else {
-        let well_formed = one.clone().filter(|origin| origin == b"null" || parse(origin).is_some());
+        let well_formed =
+            one.clone().filter(|origin| origin == b"null" || origin == b"file://" || parse(origin).is_some());
         well_formed.filter(|origin| variable.contains(origin))
     };
     let granted = allow_origin.is_some();

@@ -17,6 +17,8 @@ pub const ORIGINS: &[&str] = &[
     "https://a_b.example",
     "https://xn--mnchen-3ya.example",
     "null",
+    "file://",
+    "app://.",
     "https://*.example.org",
     "https://*.app.example.com",
     "http://localhost:*",

@@ -1,7 +1,9 @@
-//! What one request gets under one policy (Fetch, sections "CORS protocol" and "CORS-preflight fetch").
+//! The decision about one request under one policy, by the [CORS protocol] of the Fetch standard.
 //!
-//! The one entry for the web server: it hands in the request's fields as they came ([`Facts`]) and gets a [`Decision`].
-//! Nothing here allocates.
+//! This is the only entry for the web server: it passes the fields of the request as the client sent them ([`Facts`]), and
+//! gets a [`Decision`]. Nothing here allocates.
+//!
+//! [CORS protocol]: https://fetch.spec.whatwg.org/#http-cors-protocol
 
 use std::sync::Arc;
 
@@ -13,27 +15,28 @@ use crate::{Methods, Origins, RequestHeaders};
 /// What a location allows.
 #[derive(Clone)]
 pub struct Rules {
-    /// The origins that are allowed.
+    /// The allowed origins.
     pub origins: Arc<Origins>,
-    /// The methods that a preflight may ask for.
+    /// The methods that scripts may use.
     pub methods: Arc<Methods>,
-    /// The request headers that a preflight may ask for.
+    /// The request headers that scripts may set.
     pub headers: Arc<RequestHeaders>,
-    /// Whether responses to requests with credentials may be read.
+    /// Whether scripts may read responses to requests with credentials.
     pub credentials: bool,
     /// Whether cross-origin requests are rejected unless their origin is allowed.
     pub enforce: bool,
 }
 
-/// What `Access-Control-Allow-Origin` says.
+/// The value of `Access-Control-Allow-Origin`. A browser compares it with the origin of the page
+/// ([CORS check](https://fetch.spec.whatwg.org/#concept-cors-check), steps 1 to 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grant {
-    /// Nothing: the field is left out.
+    /// The field is left out, so the check fails (step 2).
     #[default]
     None,
     /// `*`
     Any,
-    /// The request's origin.
+    /// The origin of the request.
     Origin,
 }
 
@@ -50,17 +53,17 @@ impl Grant {
 
 macro_rules! statuses {
     ($( $(#[doc = $doc:literal])+ $name:ident => $text:literal, )+) => {
-        /// What became of a facts.
+        /// The outcome of a request.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub enum Status { #[default] $( $(#[doc = $doc])+ $name, )+ }
 
         impl Status {
-            /// As administrators read it; empty where there is nothing to say.
+            /// The value of `$cors_status`; empty if there is nothing to report.
             pub fn as_str(self) -> &'static str {
                 match self { $( Status::$name => $text, )+ }
             }
 
-            /// The same where nothing came of it: with `_DRY_RUN` at its end.
+            /// The value of `$cors_status` in a dry run: with `_DRY_RUN` at its end.
             pub fn as_dry_run_str(self) -> &'static str {
                 match self { $( Status::$name => if $text.is_empty() { "" } else { concat!($text, "_DRY_RUN") }, )+ }
             }
@@ -69,17 +72,17 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// It has no `Origin`.
+    /// The request has no `Origin`.
     NoOrigin => "",
-    /// Its origin is allowed.
+    /// The origin is allowed.
     Allowed => "ALLOWED",
-    /// Its origin is not allowed.
+    /// The origin is not allowed.
     Denied => "DENIED",
-    /// Its origin is not listed, but it is the request's own; only [`Rules::explain`] tells this from [`Status::Denied`].
+    /// The origin is not listed, but it is the server's own; only [`Rules::explain`] distinguishes this from [`Status::Denied`].
     SameOrigin => "SAME_ORIGIN",
-    /// Enforcement stops it.
+    /// Enforcement rejects the request.
     Rejected => "REJECTED",
-    /// A preflight whose origin is allowed; its method and headers too, when [`Rules::explain`] says so.
+    /// A preflight whose origin is allowed; after [`Rules::explain`], its method and headers as well.
     Preflight => "PREFLIGHT",
     /// A preflight whose origin is not allowed.
     PreflightOriginDenied => "PREFLIGHT_ORIGIN_DENIED",
@@ -87,7 +90,7 @@ statuses! {
     PreflightMethodDenied => "PREFLIGHT_METHOD_DENIED",
     /// A preflight for a header that is not on the list.
     PreflightHeaderDenied => "PREFLIGHT_HEADER_DENIED",
-    /// The server was told to leave the request alone.
+    /// The configuration exempts the request.
     Bypass => "BYPASS",
 }
 
@@ -104,24 +107,25 @@ impl Status {
     }
 }
 
-/// What a request gets.
+/// The decision about a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
-    /// What became of the request.
+    /// The outcome of the request.
     pub status: Status,
-    /// What `Access-Control-Allow-Origin` says.
+    /// The value of `Access-Control-Allow-Origin`.
     pub grant: Grant,
 }
 
 impl Rules {
-    /// What `Access-Control-Allow-Origin` says (<https://fetch.spec.whatwg.org/#http-access-control-allow-origin>).
-    /// `by_value` looks the origin up in values that are only known at run time (see [`crate::origins::evaluated`]), and is
-    /// called only if the configured origins do not allow it.
+    /// The value of `Access-Control-Allow-Origin`. `by_value` looks up the origin in values that are known only at run time
+    /// (see [`crate::origins::evaluated`]). It is called only if the configured origins do not allow the origin.
     #[inline]
     pub fn grant(&self, origin: Field<'_>, by_value: impl FnOnce() -> Evaluated) -> Grant {
+        // `*` without credentials succeeds for every origin (CORS check, step 3).
         if self.origins.is_any() {
             return Grant::Any;
         }
+        // A browser sends one `Origin`. More of them are not an origin that could be compared.
         let origin = origin.one();
         if origin.is_some_and(|origin| self.origins.allows(origin)) {
             return Grant::Origin;
@@ -139,25 +143,25 @@ impl Rules {
         self.enforce && !facts.passes(grant != Grant::None)
     }
 
-    /// What became of a request that gets `grant` and that enforcement does not reject. What makes no difference to the
-    /// response is left to [`Rules::explain`].
+    /// Decides about a request that gets `grant` and that enforcement does not reject. Details that do not change the response
+    /// are left to [`Rules::explain`].
     #[inline]
     pub fn decide(facts: &Facts<'_>, grant: Grant) -> Decision {
         let is_granted = grant != Grant::None;
         let status = match facts.preflight_method() {
-            // https://fetch.spec.whatwg.org/#cors-preflight-fetch (step 7): the browser checks the origin first.
+            // Also if the method is not on the list: the browser sees the list, and its console names what is missing
+            // (https://fetch.spec.whatwg.org/#cors-preflight-fetch, step 7). A refusal would hide it.
             Some(_) if is_granted => Status::Preflight,
             Some(_) => Status::PreflightOriginDenied,
             None if facts.origin.is_absent() => Status::NoOrigin,
-            // https://fetch.spec.whatwg.org/#cors-check
             None if is_granted => Status::Allowed,
             None => Status::Denied,
         };
         Decision { status, grant }
     }
 
-    /// Says more exactly what became of a request: whether what a preflight asks for is on the lists, which the browser checks
-    /// itself, and whether an origin that is not listed is the request's own.
+    /// Adds details to the status of a decision: whether the method and the headers of a preflight are on the lists, which the
+    /// browser checks itself, and whether an origin that is not listed is the server's own.
     pub fn explain(&self, facts: &Facts<'_>, decision: Decision) -> Status {
         match decision.status {
             Status::Preflight => match self.missing(facts).next() {
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn any_covers_whatever_origin_says() {
+    fn any_allows_every_value_of_origin() {
         let rules = rules(&["*"], true);
         for origin in [Field::Absent, Field::Many, Field::One(b"x y"), Field::One(b"null")] {
             let facts = Facts { origin, ..Facts::default() };

@@ -5,8 +5,8 @@ use crate::facts::{Facts, Field, MethodKind, Site};
 use crate::origin;
 
 impl Facts<'_> {
-    /// Whether the request comes from a page of its own origin, or from the user: `Sec-Fetch-Site` says so or, if the browser
-    /// sends none, the host and port of the origin are those of `Host`.
+    /// Whether the request comes from a page of the server's own origin, or from the user: `Sec-Fetch-Site` is `same-origin` or
+    /// `none`, or the browser does not send it and the host and port of the origin equal `Host`.
     pub fn is_same_origin(&self) -> bool {
         match (self.site, self.origin) {
             (Site::Same, _) => true,
@@ -21,7 +21,8 @@ impl Facts<'_> {
     pub fn passes(&self, is_allowed: bool) -> bool {
         let is_exempt = match self.method {
             MethodKind::Options => true,
-            // Unlike in Go, not with an `Origin`: see above.
+            // Unlike in Go, not with an `Origin`: a WebSocket handshake is such a request, and the response to a cross-origin
+            // `fetch` that no script may read is not worth computing.
             MethodKind::Read => self.origin.is_absent(),
             MethodKind::Other => self.origin.is_absent() && self.site.is_unstated(),
         };

@@ -1,50 +1,37 @@
 //! Expressions of `cors_allow_origin_regex`: the syntax of the `regex` crate, as one automaton for a whole policy.
 //!
-//! An expression only ever sees a well-formed origin, so before it is compiled its classes are cut down to the characters
-//! that origins have: `\d` is ten digits and `.` some forty characters instead of a million, which makes it possible to
-//! build the whole deterministic automaton when the configuration is read. A request then costs one table look-up for each
-//! byte of its origin, whatever the expressions are and however many; nothing is compiled or cached at run time, and no
-//! input can make it slow. Where all expressions together would grow too large an automaton, they are halved.
+//! The whole deterministic automaton (`automaton.rs`) is built when the configuration is read. A request then costs one
+//! table look-up for each byte of its origin, whatever the expressions are and however many; nothing is compiled or cached
+//! at run time, and no input can make it slow. If the automaton of all expressions together would grow too large, they are
+//! halved.
 //!
-//! Where everything that a policy's expressions match is well-formed, which is decided on the automata, an origin that they
-//! match is not parsed.
+//! If everything that the expressions of a policy match is well-formed, which is decided on the automata, an origin that
+//! they match is not parsed.
 //!
 //! An expression must match the whole origin, whether or not it is written with `^` and `$`.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use regex_automata::dfa::{dense, Automaton, StartKind};
-use regex_automata::nfa::thompson;
-use regex_automata::util::primitives::StateID;
-use regex_automata::util::start;
-use regex_automata::{Anchored, MatchKind};
 use regex_syntax::ast::{self, Ast};
-use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::origin::MAX_LABEL;
-use crate::{Problem, Reason};
-
-/// What the automaton of one expression, or of all that fit into one, may take, and building it as much again.
-const SIZE_LIMIT: usize = 16 << 20;
-
-/// How many steps it may take to find out whether an expression accepts what anyone can register.
-const MAX_STEPS: usize = 1 << 22;
+use crate::automaton::{on_origins, Automaton};
+use crate::exposure::Exposure;
+use crate::kinds::{self, Kinds};
+use crate::origin::{self, MAX_LABEL};
+use crate::{habits, rule, Problem, Reason};
 
 /// A set of expressions.
 #[derive(Default)]
 pub struct Expressions {
-    automata: Vec<Automata>,
-    /// Whether what they match is well-formed, but for lengths that an origin of [`SHORT`] bytes cannot exceed.
+    automata: Vec<Automaton>,
+    /// Whether everything that they match is well-formed, except for lengths that an origin of [`SHORT`] bytes cannot exceed.
     well_formed: bool,
 }
 
-/// Of an origin of at most this length no part is too long.
+/// An origin of at most this length cannot have a part that is too long.
 const SHORT: usize = MAX_LABEL;
 
 impl Expressions {
-    /// Compiles expressions that [`check`] has seen, each with what says where it stands.
+    /// Compiles expressions that [`check`] has accepted, each with its place in the configuration.
     pub fn new<P: Clone>(sources: &[(P, String)]) -> Result<Self, (P, Problem)> {
         let mut parsed = Vec::with_capacity(sources.len());
         for (place, source) in sources {
@@ -58,12 +45,14 @@ impl Expressions {
             let (place, source) = &sources[at];
             (place.clone(), Problem::new(source.as_bytes(), Reason::ExpressionTooLarge))
         })?;
-        let well_formed =
-            automata.iter().all(|ours| !ours.reaches_with(&known().well_formed, |ours, wire| ours && !wire));
+        let origins = kinds::origins();
+        let well_formed = automata.iter().all(|automaton| {
+            automaton.matches_with(&origins, |kinds| !Kinds(kinds).is_surely_well_formed()) == Some(false)
+        });
         Ok(Expressions { automata, well_formed })
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.automata.is_empty()
     }
@@ -80,11 +69,11 @@ impl Expressions {
 }
 
 /// Compiles all of `parsed`, into one automaton if that is possible; the error is the index of the one that is too large.
-fn compile(parsed: &[Hir], into: &mut Vec<Automata>) -> Result<(), usize> {
+fn compile(parsed: &[Hir], into: &mut Vec<Automaton>) -> Result<(), usize> {
     if parsed.is_empty() {
         return Ok(());
     }
-    match Automata::new(Hir::alternation(parsed.to_vec())) {
+    match Automaton::new(&[Hir::alternation(parsed.to_vec())]) {
         Some(automaton) => into.push(automaton),
         None if parsed.len() == 1 => return Err(0),
         None => {
@@ -96,160 +85,8 @@ fn compile(parsed: &[Hir], into: &mut Vec<Automata>) -> Result<(), usize> {
     Ok(())
 }
 
-/// A deterministic automaton and the state it starts in.
-struct Automata {
-    dfa: dense::DFA<Vec<u32>>,
-    start: StateID,
-}
-
-impl Automata {
-    /// An automaton for the whole input; `None` where it would be too large.
-    fn new(hir: Hir) -> Option<Self> {
-        let whole = Hir::concat(vec![Hir::look(Look::Start), hir, Hir::look(Look::End)]);
-        let nfa = thompson::Compiler::new()
-            .configure(
-                thompson::Config::new()
-                    .utf8(false)
-                    .nfa_size_limit(Some(SIZE_LIMIT))
-                    .which_captures(thompson::WhichCaptures::None),
-            )
-            .build_from_hir(&whole)
-            .ok()?;
-        let config = dense::Config::new()
-            .start_kind(StartKind::Anchored)
-            .match_kind(MatchKind::All)
-            .accelerate(false)
-            .dfa_size_limit(Some(SIZE_LIMIT))
-            .determinize_size_limit(Some(SIZE_LIMIT));
-        let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
-        let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).ok()?;
-        Some(Automata { dfa, start })
-    }
-
-    fn matches(&self, input: &[u8]) -> bool {
-        let state = input.iter().fold(self.start, |state, &b| self.dfa.next_state(state, b));
-        self.accepts(state)
-    }
-
-    fn accepts(&self, state: StateID) -> bool {
-        self.dfa.is_match_state(self.dfa.next_eoi_state(state))
-    }
-
-    /// Whether some input over the alphabet of origins leads both automata to states for which `wanted` holds.
-    fn reaches_with(&self, other: &Automata, wanted: impl Fn(bool, bool) -> bool) -> bool {
-        self.walk(self.start, other, |a, b| wanted(self.accepts(a), other.accepts(b)))
-    }
-
-    /// Visits the pairs of states that inputs over the alphabet of origins lead both automata to, until `found`; ours begins
-    /// in `from`.
-    fn walk(&self, from: StateID, other: &Automata, mut found: impl FnMut(StateID, StateID) -> bool) -> bool {
-        // A fixed hash: reading the same configuration takes the same steps each time.
-        let mut seen = HashSet::<_, BuildHasherDefault<DefaultHasher>>::from_iter([(from, other.start)]);
-        let mut open = vec![(from, other.start)];
-        while let Some((a, b)) = open.pop() {
-            if found(a, b) {
-                return true;
-            }
-            for c in ALPHABET.iter().flat_map(|&(first, last)| first..=last) {
-                let next = (self.dfa.next_state(a, c), other.dfa.next_state(b, c));
-                // Nothing comes after a dead state of ours; one of the other may still be what is wanted.
-                if !self.dfa.is_dead_state(next.0) && seen.insert(next) {
-                    open.push(next);
-                }
-            }
-        }
-        false
-    }
-
-    /// Whether whatever `each` matches is matched here with something of `before` and something of `after` around it. Said
-    /// not to be so where it takes too many steps to find out.
-    fn matches_each(&self, before: &Automata, each: &Automata, after: &Automata) -> bool {
-        let mut ours = BTreeSet::new();
-        self.walk(self.start, before, |a, b| {
-            if before.accepts(b) {
-                ours.insert(a);
-            }
-            false
-        });
-        let mut known = BTreeMap::new();
-        let mut ends = |state| {
-            *known.entry(state).or_insert_with(|| self.walk(state, after, |a, b| self.accepts(a) && after.accepts(b)))
-        };
-        let mut steps = 0;
-        let mut seen = HashSet::<_, BuildHasherDefault<DefaultHasher>>::from_iter([(ours.clone(), each.start)]);
-        let mut open = vec![(ours, each.start)];
-        while let Some((ours, theirs)) = open.pop() {
-            if each.accepts(theirs) && !ours.iter().any(|&state| ends(state)) {
-                return false;
-            }
-            for c in ALPHABET.iter().flat_map(|&(first, last)| first..=last) {
-                let next = each.dfa.next_state(theirs, c);
-                if each.dfa.is_dead_state(next) {
-                    continue;
-                }
-                steps += ours.len();
-                if steps > MAX_STEPS {
-                    return false;
-                }
-                let states = ours.iter().map(|&state| self.dfa.next_state(state, c));
-                let pair = (states.filter(|&state| !self.dfa.is_dead_state(state)).collect::<BTreeSet<_>>(), next);
-                if !seen.contains(&pair) {
-                    seen.insert(pair.clone());
-                    open.push(pair);
-                }
-            }
-        }
-        true
-    }
-}
-
-/// The bytes that well-formed origins consist of, from the first to the last of each range.
-const ALPHABET: [(u8, u8); 7] =
-    [(b'a', b'z'), (b'0', b':'), (b'-', b'/'), (b'+', b'+'), (b'_', b'_'), (b'[', b'['), (b']', b']')];
-
-/// Cuts an expression down to what matters on origins: see the module's documentation.
-fn on_origins(hir: &Hir) -> Hir {
-    let all = |subs: &[Hir]| subs.iter().map(on_origins).collect::<Vec<_>>();
-    match hir.kind() {
-        HirKind::Empty => Hir::empty(),
-        HirKind::Literal(literal)
-            if literal.0.iter().all(|b| ALPHABET.iter().any(|(first, last)| (first..=last).contains(&b))) =>
-        {
-            Hir::literal(literal.0.clone())
-        }
-        HirKind::Literal(_) => Hir::fail(),
-        HirKind::Class(class) => {
-            let mut bytes = match class {
-                Class::Bytes(bytes) => bytes.clone(),
-                Class::Unicode(unicode) => {
-                    ClassBytes::new(unicode.iter().filter(|range| range.start().is_ascii()).map(|range| {
-                        let end = u8::try_from(range.end()).unwrap_or(0x7f).min(0x7f);
-                        ClassBytesRange::new(range.start() as u8, end)
-                    }))
-                }
-            };
-            bytes.intersect(&ClassBytes::new(ALPHABET.map(|(first, last)| ClassBytesRange::new(first, last))));
-            Hir::class(Class::Bytes(bytes))
-        }
-        HirKind::Look(look) => Hir::look(match look {
-            Look::WordUnicode => Look::WordAscii,
-            Look::WordUnicodeNegate => Look::WordAsciiNegate,
-            Look::WordStartUnicode => Look::WordStartAscii,
-            Look::WordEndUnicode => Look::WordEndAscii,
-            Look::WordStartHalfUnicode => Look::WordStartHalfAscii,
-            Look::WordEndHalfUnicode => Look::WordEndHalfAscii,
-            other => *other,
-        }),
-        HirKind::Repetition(repetition) => {
-            Hir::repetition(Repetition { sub: Box::new(on_origins(&repetition.sub)), ..repetition.clone() })
-        }
-        HirKind::Capture(Capture { sub, .. }) => on_origins(sub),
-        HirKind::Concat(subs) => Hir::concat(all(subs)),
-        HirKind::Alternation(subs) => Hir::alternation(all(subs)),
-    }
-}
-
-fn parse(source: &str) -> Result<Hir, Problem> {
+/// Parses an expression, and cuts it down to what can match a part of an origin.
+pub(crate) fn parse(source: &str) -> Result<Hir, Problem> {
     let ast = parse_ast(source)?;
     let hir = regex_syntax::hir::translate::Translator::new().translate(source, &ast).map_err(|error| {
         let reason = Reason::Expression(format!("{} at character {}", error.kind(), character(source, error.span())));
@@ -276,131 +113,190 @@ fn character(source: &str, span: &ast::Span) -> usize {
     source.get(..span.start.offset).map_or(0, |before| before.chars().count()) + 1
 }
 
-/// An expression that compiles, and what is to be said about it.
+/// An expression that compiles, and what was found out about it.
 pub struct Checked {
     /// The expression.
     pub source: String,
     /// What is doubtful about it.
     pub doubts: Vec<Problem>,
-    /// Whether it accepts origins that anyone can register: for every name of two labels that itself, or a subdomain of it, by
-    /// `https` or by `http`, on some port.
-    pub any_origin: bool,
+    /// Which strangers it lets in.
+    pub(crate) exposure: Exposure,
+    /// Whether it matches origins that anyone on the network path can pose as.
+    pub(crate) is_insecure: bool,
 }
 
-/// Looks at one value of `cors_allow_origin_regex`.
+/// Checks one value of `cors_allow_origin_regex`.
 ///
 /// | value | |
 /// | --- | --- |
 /// | `^https://pr-\d+\.example\.dev$` | permitted |
 /// | `https://pr-\d+\.example\.dev` | permitted: the same |
 /// | `^https://a.example\.com$` | permitted with a warning: an unescaped dot |
+/// | `~^https://a\.example$` | permitted with a warning: a tilde |
 /// | `^example\.com$` | permitted with a warning: can never match |
 /// | `^https://(?!evil)`, `(a)\1` | prohibited: look-around and back-references |
+/// | `https://*.example.com`, `*` | prohibited: a pattern |
+/// | `^wss://a\.example$` | prohibited: the scheme of a WebSocket |
+/// | `always` | prohibited |
 pub fn check(value: &[u8]) -> Result<Checked, Problem> {
+    let problem = |reason| Err(Problem::new(value, reason));
     let source = match std::str::from_utf8(value) {
-        Ok("") => return Err(Problem::new(value, Reason::Empty)),
+        Ok("") => return problem(Reason::Empty),
         Ok(source) => source,
-        Err(_) => return Err(Problem::new(value, Reason::ExpressionNotUtf8)),
+        Err(_) => return problem(Reason::ExpressionNotUtf8),
     };
-    let seen = look(source)?;
-    let doubts = [(!seen.dots.is_empty(), Reason::UnescapedDot), (!seen.matches, Reason::NeverMatches)];
+    if habits::is_parameter(value) {
+        return problem(Reason::Always);
+    }
+    if source.starts_with("*.") || rule::is_pattern(value) {
+        return problem(Reason::IsPattern);
+    }
+    let found = examine(source)?;
+    if !found.matches && found.is_of_websockets {
+        return problem(Reason::WebSocketScheme).map_err(|problem| problem.suggesting(suggest(source, &found)));
+    }
+    let doubts = [
+        (found.has_tilde, Reason::Tilde),
+        (!found.dots.is_empty(), Reason::UnescapedDot),
+        (!found.matches && !found.has_tilde, Reason::NeverMatches),
+    ];
+    let suggestion = if found.is_fine() { None } else { suggest(source, &found) };
     let doubts = doubts.into_iter().filter(|(doubtful, _)| *doubtful);
-    let mended = if seen.is_fine() { None } else { mend(source, &seen) };
-    let doubts = doubts.map(|(_, reason)| Problem::new(value, reason).suggesting(mended.clone())).collect();
-    Ok(Checked { source: source.to_owned(), doubts, any_origin: seen.any_origin })
+    let doubts = doubts.map(|(_, reason)| Problem::new(value, reason).suggesting(suggestion.clone())).collect();
+    Ok(Checked { source: source.to_owned(), doubts, exposure: found.exposure, is_insecure: found.is_insecure })
 }
 
-/// What is seen of an expression that compiles.
-struct Seen {
-    ast: Ast,
-    /// Where dots stand that were meant as such.
+/// What was found out about an expression that compiles.
+struct Examined {
+    /// Offsets of dots that were meant as such and are not escaped.
     dots: Vec<usize>,
-    /// Whether there is a well-formed origin that it matches.
+    /// Whether it begins as nginx's own directives mark expressions.
+    has_tilde: bool,
+    /// Whether it matches any origin that a page can have.
     matches: bool,
-    /// See [`Checked::any_origin`].
-    any_origin: bool,
+    /// Whether it matches origins with the scheme of a WebSocket.
+    is_of_websockets: bool,
+    exposure: Exposure,
+    is_insecure: bool,
 }
 
-impl Seen {
+impl Examined {
     fn is_fine(&self) -> bool {
-        self.dots.is_empty() && self.matches
+        self.dots.is_empty() && self.matches && !self.has_tilde
     }
 }
 
-fn look(source: &str) -> Result<Seen, Problem> {
+fn examine(source: &str) -> Result<Examined, Problem> {
     let too_large = || Problem::new(source.as_bytes(), Reason::ExpressionTooLarge);
-    let automaton = Automata::new(parse(source)?).ok_or_else(too_large)?;
-    let ast = parse_ast(source)?;
-    let dots = unescaped_dots(&ast, source);
-    let known = known();
-    let matches = known.wire.reaches_with(&automaton, |wire, ours| wire && ours);
-    let [before, name, after] = &known.anyones;
-    let any_origin = automaton.matches_each(before, name, after);
-    Ok(Seen { ast, dots, matches, any_origin })
+    let automaton = Automaton::new(&[parse(source)?]).ok_or_else(too_large)?;
+    let (mut matches, mut is_of_websockets, mut is_insecure) = (false, false, false);
+    let compared = automaton.matches_with(&kinds::origins(), |kinds| {
+        let kinds = Kinds(kinds);
+        matches |= kinds.is_of_pages();
+        is_of_websockets |= kinds.is_well_formed() && !kinds.is_of_pages();
+        is_insecure |= kinds.is_insecure();
+        matches && is_insecure
+    });
+    Ok(Examined {
+        dots: unescaped_dots(&parse_ast(source)?, source),
+        has_tilde: source.starts_with('~'),
+        matches: matches || compared.is_none(),
+        is_of_websockets,
+        exposure: Exposure::of(&automaton),
+        is_insecure,
+    })
 }
 
-/// The expression with unescaped dots escaped and, where it matches nothing, with a scheme; `None` where that leaves
-/// something to be said about it.
-fn mend(source: &str, seen: &Seen) -> Option<String> {
-    let mut mended = source.to_owned();
-    for &at in seen.dots.iter().rev() {
-        mended.insert(at, '\\');
+/// Text around expressions in other directives and other servers: marks, quotation marks, and the commas of lists.
+const BEFORE: [&str; 8] = ["regexp:", "regex:", "re:", "~*", "~", "^~", "\"", "'"];
+const AFTER: [&str; 4] = [",", ";", "\"", "'"];
+/// The ends of expressions for URLs.
+const PATHS: [&str; 4] = ["/.*", "/*", "/+", "/"];
+/// The schemes of WebSockets, and the schemes of the pages that open them.
+const WEBSOCKETS: [(&str, &str); 4] =
+    [("wss?://", "https?://"), ("(ws|wss)://", "https?://"), ("wss://", "https://"), ("ws://", "http://")];
+
+/// The expression with its dots escaped and, if it matches nothing, in the form of origins; `None` if the result is still
+/// doubtful.
+fn suggest(source: &str, found: &Examined) -> Option<String> {
+    let mut text = source.to_owned();
+    for &at in found.dots.iter().rev() {
+        text.insert(at, '\\');
     }
-    if !seen.matches {
-        // nginx's own directives mark expressions so.
-        let bare = mended.trim_start_matches(['~', '*']).trim_start_matches('^');
-        mended = match seen.ast {
-            // The opaque origin is named in cors_allow_origin, and never matched.
-            _ if bare.trim_end_matches('$') == "null" => return None,
-            _ if bare.starts_with("http") => format!("^{bare}"),
-            // With anchors of their own, not all of the alternatives would match.
-            Ast::Alternation(_) if bare.contains(['^', '$']) => return None,
-            Ast::Alternation(_) => format!("^https://(?:{bare})$"),
-            _ => format!("^https://{bare}"),
-        };
+    if !found.matches || found.has_tilde {
+        text = in_form_of_origins(&text)?;
     }
-    look(&mended).ok().filter(|seen| seen.is_fine() && !seen.any_origin).map(|_| mended)
+    let is_better = |better: &Examined| better.is_fine() && better.exposure.any.is_none();
+    examine(&text).ok().filter(is_better).map(|_| text)
 }
 
-/// What expressions are compared with.
-struct Known {
-    /// Origins as [`crate::origin::parse`] has them, but for the lengths.
-    wire: Automata,
-    /// Origins that are well-formed if none of their parts is too long: not all of them, but those that expressions are
-    /// about.
-    well_formed: Automata,
-    /// The parts of an origin around a name that anyone can register: what they may have before it, the name (letters under
-    /// a top-level domain), and what they may have behind it.
-    anyones: [Automata; 3],
+/// The `cors_allow_origin_regex` line for an expression that was written in another directive.
+pub(crate) fn directive(text: &str) -> Option<String> {
+    let found = examine(text).ok()?;
+    let expression = if found.is_fine() { text.to_owned() } else { suggest(text, &found)? };
+    let is_list = matches!(parse_ast(&expression), Ok(Ast::Alternation(_)));
+    let start = if is_list || expression.starts_with('^') { "" } else { "^" };
+    let end = if is_list || expression.ends_with('$') { "" } else { "$" };
+    let quote = if expression.contains([';', '{', '}']) { "'" } else { "" };
+    let line = format!("cors_allow_origin_regex {quote}{start}{expression}{end}{quote}");
+    Some(line).filter(|line| line.len() <= 200 && line.bytes().all(|b| matches!(b, b' '..=b'~')))
 }
 
-impl Known {
-    fn new() -> Self {
-        let automaton =
-            |source: &str| parse(source).ok().and_then(Automata::new).expect("a constant expression compiles");
-        let port = "([1-9][0-9]{3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
-        Known {
-            wire: automaton(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?)(:[1-9][0-9]{0,4})?"),
-            well_formed: automaton(&format!(r"https?://[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?(:{port})?")),
-            anyones: [r"https?://([a-z0-9-]+\.)*", r"[a-z]{1,20}\.[a-z]{2,6}", "(:[1-9][0-9]{0,4})?"].map(automaton),
+/// Converts an expression that matches no origin into one for whole origins.
+fn in_form_of_origins(source: &str) -> Option<String> {
+    let mut bare = source;
+    // As a literal of JavaScript.
+    let literal = bare.strip_prefix('/').and_then(|rest| rest.trim_end_matches(['g', 'i', 'm', 'u']).strip_suffix('/'));
+    let unescaped = literal.map(|literal| literal.replace(r"\/", "/"));
+    bare = unescaped.as_deref().unwrap_or(bare);
+    while let Some(rest) = BEFORE.iter().find_map(|before| bare.strip_prefix(before)) {
+        bare = rest;
+    }
+    while let Some(rest) = AFTER.iter().find_map(|after| bare.strip_suffix(after)) {
+        bare = rest;
+    }
+    let bare = bare.trim_start_matches('^');
+    let (bare, end) = bare.strip_suffix('$').map_or((bare, ""), |bare| (bare, "$"));
+    let bare = PATHS.iter().find_map(|path| bare.strip_suffix(path)).unwrap_or(bare);
+    // Those are named in cors_allow_origin, and never matched.
+    if origin::is_named(bare.as_bytes()) {
+        return None;
+    }
+    let websocket = WEBSOCKETS.iter().find_map(|(scheme, page)| Some((*page).to_owned() + bare.strip_prefix(scheme)?));
+    let bare = in_lower_case(websocket.as_deref().unwrap_or(bare))?;
+    Some(match parse_ast(&bare).ok()? {
+        _ if bare.starts_with("http") || bare.contains("://") => format!("^{bare}{end}"),
+        // With anchors of their own, not all of the alternatives would match.
+        Ast::Alternation(_) if bare.contains(['^', '$']) => return None,
+        Ast::Alternation(_) => format!("^https://(?:{bare})$"),
+        _ => format!("^https://{bare}{end}"),
+    })
+}
+
+/// The expression with its literal letters in lower case.
+fn in_lower_case(source: &str) -> Option<String> {
+    let mut lower = source.to_owned();
+    let ast = parse_ast(source).ok()?;
+    let mut open = vec![&ast];
+    while let Some(ast) = open.pop() {
+        match ast {
+            Ast::Literal(literal) => {
+                let range = literal.span.start.offset..literal.span.end.offset;
+                if matches!(literal.kind, ast::LiteralKind::Verbatim) {
+                    lower.get_mut(range)?.make_ascii_lowercase();
+                }
+            }
+            Ast::Group(group) => open.push(&group.ast),
+            Ast::Repetition(repetition) => open.push(&repetition.ast),
+            Ast::Concat(concat) => open.extend(&concat.asts),
+            Ast::Alternation(alternation) => open.extend(&alternation.asts),
+            _ => {}
         }
     }
+    Some(lower)
 }
 
-static KNOWN: Mutex<Option<Arc<Known>>> = Mutex::new(None);
-
-fn known() -> Arc<Known> {
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    known.get_or_insert_with(|| Arc::new(Known::new())).clone()
-}
-
-/// Frees what is kept to compare expressions with; it is made again when it is needed. A library that can be unloaded has to
-/// call this, because nothing frees a static.
-pub fn forget() {
-    *KNOWN.lock().unwrap_or_else(PoisonError::into_inner) = None;
-}
-
-/// Where dots stand that are not escaped, between what can be characters of a name.
+/// Offsets of the unescaped dots between parts that can match characters of a name.
 fn unescaped_dots(ast: &Ast, source: &str) -> Vec<usize> {
     match ast {
         Ast::Concat(concat) => {
@@ -422,7 +318,7 @@ fn unescaped_dots(ast: &Ast, source: &str) -> Vec<usize> {
     }
 }
 
-/// Whether `ast` can have a character of a name at the side that `edge` takes of what it consists of.
+/// Whether a character of a name can be at that side of `ast` which `edge` selects from its parts.
 fn touches_name(ast: &Ast, source: &str, edge: fn(&[Ast]) -> Option<&Ast>) -> bool {
     let name = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
     match ast {
@@ -505,10 +401,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_for_all_expressions_is_made_again() {
+    fn references_are_built_again() {
         let checked = |source: &str| check(source.as_bytes()).ok().unwrap().doubts.len();
         assert_eq!(checked("a"), 1);
-        forget();
+        kinds::free_references();
         assert_eq!((checked("a"), checked("https://a")), (1, 0));
     }
 
@@ -531,8 +427,15 @@ mod tests {
 
     #[test]
     fn problems() {
-        let rows: [(&str, Reason, &str); 6] = [
+        let rows: [(&str, Reason, &str); 13] = [
             ("", Reason::Empty, "is empty"),
+            ("always", Reason::Always, "add_header"),
+            ("*", Reason::IsPattern, "write it in cors_allow_origin"),
+            ("*.example.com", Reason::IsPattern, "write it in cors_allow_origin"),
+            ("https://*.example.com", Reason::IsPattern, "write it in cors_allow_origin"),
+            (r"^wss?://a\.example$", Reason::WebSocketScheme, r#"write "^https?://a\.example$""#),
+            (r"^ws://a\.example:80$", Reason::WebSocketScheme, "WebSocket"),
+            (r"wss://.*\.a\.example", Reason::WebSocketScheme, r#"write "^https://.*\.a\.example""#),
             ("^https://(", Reason::Expression(String::new()), "unclosed group at character 10"),
             ("^https://(?!evil)", Reason::ExpressionLookaround(String::new()), "look-around"),
             (r"(a)\1", Reason::ExpressionLookaround(String::new()), "backreferences are not supported"),
@@ -550,7 +453,7 @@ mod tests {
     #[test]
     fn doubts() {
         type Doubt = (Reason, Option<&'static str>);
-        let rows: [(&str, &[Doubt]); 27] = [
+        let rows: [(&str, &[Doubt]); 37] = [
             (r"^https://a\.example$", &[]),
             (r"^https://.*\.example\.com$", &[]),
             (r"https://[^.]+\.example", &[]),
@@ -585,11 +488,24 @@ mod tests {
             ),
             (r"example\.com|example\.org", &[(Reason::NeverMatches, Some(r"^https://(?:example\.com|example\.org)$"))]),
             (r"^example\.com$|^example\.org$", &[(Reason::NeverMatches, None)]),
-            (r"~^https://\w+\.example$", &[(Reason::NeverMatches, Some(r"^https://\w+\.example$"))]),
-            (r"~*^https://\w+\.example$", &[]),
+            (r"~^https://\w+\.example$", &[(Reason::Tilde, Some(r"^https://\w+\.example$"))]),
+            (r"~*^https://\w+\.example$", &[(Reason::Tilde, Some(r"^https://\w+\.example$"))]),
+            (r"~* ^https://\w+\.example$", &[(Reason::Tilde, None)]),
+            (r"/^https:\/\/\w+\.example$/i", &[(Reason::NeverMatches, Some(r"^https://\w+\.example$"))]),
+            ("\"^https://a\\.example$\"", &[(Reason::NeverMatches, Some(r"^https://a\.example$"))]),
+            (r"regex:^https://a\.example$", &[(Reason::NeverMatches, Some(r"^https://a\.example$"))]),
+            (r"^https://a\.example$,", &[(Reason::NeverMatches, Some(r"^https://a\.example$"))]),
+            (r"^https://a\.example/.*$", &[(Reason::NeverMatches, Some(r"^https://a\.example$"))]),
+            (r"^app://\.$", &[]),
+            (r"^file://.*$", &[(Reason::NeverMatches, None)]),
+            (r"^file://$", &[(Reason::NeverMatches, None)]),
+            (
+                r"^https://(app|WWW)\.Example\.com\W?$",
+                &[(Reason::NeverMatches, Some(r"^https://(app|www)\.example\.com\W?$"))],
+            ),
             (r"^null$", &[(Reason::NeverMatches, None)]),
-            (r"^https://Example\.com$", &[(Reason::NeverMatches, None)]),
-            (r"^https://example\.com/$", &[(Reason::NeverMatches, None)]),
+            (r"^https://Example\.com$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
+            (r"^https://example\.com/$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
         ];
         for (source, expected) in rows {
             let doubts: Vec<_> =
@@ -597,38 +513,6 @@ mod tests {
             let expected: Vec<_> =
                 expected.iter().map(|(reason, suggestion)| (reason.clone(), suggestion.map(str::to_owned))).collect();
             assert_eq!(doubts, expected, "{source}");
-        }
-    }
-
-    #[test]
-    fn expressions_that_accept_what_anyone_can_register() {
-        for source in [
-            ".*",
-            ".+",
-            "(?s:.)*",
-            r"\S+",
-            r"[^ ]*",
-            "https://.*",
-            r"^https?://[^/]+$",
-            r"^http://[\w.-]+(:\d+)?$",
-            "^https://.*com|https://.*$",
-            r"^https?://\w+\.\w+$",
-            r"^https?://.*:\d+$",
-        ] {
-            assert!(check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
-        }
-        for source in [
-            r"^https://.*\.example\.com$",
-            r"^https://\w+$",
-            r"https://.*\.com",
-            "^http://localhost:.*$",
-            r"^https://[^.]+$",
-            r"^https://app\.[^.]+$",
-            r"^app://.*$",
-            r"^https://.*example\.com$",
-            r"^http://192\.168\.\d+\.\d+:3000$",
-        ] {
-            assert!(!check(source.as_bytes()).ok().unwrap().any_origin, "{source}");
         }
     }
 
@@ -651,7 +535,7 @@ mod tests {
                 prop_assert!(doubt.is_warning());
                 if let Some(suggestion) = doubt.suggestion {
                     let checked = check(suggestion.as_bytes()).ok().unwrap();
-                    prop_assert!(checked.doubts.is_empty() && !checked.any_origin, "{} for {}", suggestion, source);
+                    prop_assert!(checked.doubts.is_empty() && checked.exposure.any.is_none(), "{} for {}", suggestion, source);
                 }
             }
         }
@@ -672,13 +556,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn what_is_vouched_for_is_well_formed(origin in "https?://[a-z0-9_.-]{1,55}(:[0-9]{1,6})?") {
-            if origin.len() <= SHORT && known().well_formed.matches(origin.as_bytes()) {
-                prop_assert!(origin::parse(origin.as_bytes()).is_some(), "{}", origin);
-            }
-        }
-
         #[test]
         fn agrees_with_the_regex_crate(
             sources in prop::collection::vec(

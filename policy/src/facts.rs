@@ -1,21 +1,21 @@
-//! What a decision depends on: the fields of a request, as the client sent them.
+//! The facts that a decision depends on: the fields of a request, as the client sent them.
 
 use crate::preflight;
 
-/// The value or values of a request header field that must appear once.
+/// A request header field that must be sent at most once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Field<'a> {
-    /// No such field.
+    /// The field is missing.
     #[default]
     Absent,
     /// One field, possibly empty.
     One(&'a [u8]),
-    /// More than one.
+    /// More than one field.
     Many,
 }
 
 impl<'a> Field<'a> {
-    /// Takes note of one more field line.
+    /// Adds one more field line.
     #[inline]
     pub fn add(&mut self, value: &'a [u8]) {
         *self = match self {
@@ -24,7 +24,7 @@ impl<'a> Field<'a> {
         };
     }
 
-    /// The value, if the field appears exactly once.
+    /// The value, if there is exactly one.
     #[inline]
     pub fn one(self) -> Option<&'a [u8]> {
         match self {
@@ -33,7 +33,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Whether there is no such field.
+    /// Whether the field is missing.
     #[inline]
     pub fn is_absent(self) -> bool {
         self == Field::Absent
@@ -92,14 +92,14 @@ pub enum MethodKind {
     Read,
     /// OPTIONS: exempt; the preflight decides about the request that follows.
     Options,
-    /// Anything else.
+    /// Any other method.
     Other,
 }
 
-/// What a decision depends on.
+/// The facts about a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts<'a> {
-    /// What the method is exempt from.
+    /// The kind of the method.
     pub method: MethodKind,
     /// `Origin`
     pub origin: Field<'a>,

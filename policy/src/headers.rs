@@ -1,13 +1,14 @@
-//! `cors_allow_headers` and `cors_expose_headers`: lists of header names, compared without regard to case.
+//! `cors_allow_headers` and `cors_expose_headers`: lists of header names, which are compared without regard to case.
 
-use crate::list::{is_token, token_within};
+use crate::list::is_token;
 use crate::set::Set;
-use crate::{Problem, Reason};
+use crate::{habits, Problem, Reason};
 
 /// The longest header name that is looked up; nothing longer can be configured.
 const MAX_NAME: usize = 256;
 
-/// Forbidden request-headers (Fetch, section "Headers"), but for the prefixes `proxy-` and `sec-`.
+/// [Forbidden request-headers](https://fetch.spec.whatwg.org/#forbidden-request-header), except for the prefixes `proxy-` and
+/// `sec-`.
 const FORBIDDEN_REQUEST: [&str; 19] = [
     "accept-charset",
     "accept-encoding",
@@ -30,64 +31,63 @@ const FORBIDDEN_REQUEST: [&str; 19] = [
     "via",
 ];
 
-/// The names of a list in the order they were written, and whether `*` is among them.
+/// The names of a list in the order in which they were written, and whether they include `*`.
 #[derive(Default)]
 struct Names {
     any: bool,
     names: Vec<String>,
     lower: Set,
-    /// Whether something was refused: `*` does not stand alone next to that either.
+    /// Whether a value was rejected. `*` must be the only value, and rejected values count.
     refused: bool,
 }
 
 impl Names {
     fn add(&mut self, value: &[u8]) -> Result<&str, Problem> {
-        let name = check(value).inspect_err(|_| self.refused = true)?;
+        let name = check(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
         if !self.lower.insert(name.to_ascii_lowercase().as_bytes()) {
             return Err(Problem::new(value, Reason::Duplicate));
         }
         self.any |= name == "*";
         self.names.push(name.to_owned());
-        if is_cors_header(name) {
-            return Err(Problem::new(value, Reason::CorsHeader));
+        if habits::is_cors_header(value) {
+            return Err(Problem::new(value, Reason::ProtocolHeader));
         }
         Ok(self.names.last().map_or("", String::as_str))
     }
 }
 
-/// Whether `value` is a header name.
+/// Whether `value` is a header name, or `*`.
 fn check(value: &[u8]) -> Result<&str, Problem> {
-    let problem = |reason| Err(Problem::new(value, reason));
-    match std::str::from_utf8(value) {
-        _ if value.is_empty() => problem(Reason::Empty),
-        _ if value.contains(&b'$') => problem(Reason::Variable),
-        Ok(name) if is_token(value) && value.len() <= MAX_NAME => Ok(name),
-        _ => {
-            let within = token_within(value).filter(|name| name.len() <= MAX_NAME).map(str::to_owned);
-            problem(Reason::NotHeader).map_err(|problem| problem.suggesting(within))
-        }
+    let name = habits::name(value, Reason::NotHeader, correct)?;
+    if name.len() > MAX_NAME {
+        return Err(Problem::new(value, Reason::NotHeader));
     }
+    Ok(name)
 }
 
-fn is_cors_header(name: &str) -> bool {
-    starts_with(name, "access-control-")
+/// `name`, or what to write instead of it.
+fn correct(name: &str) -> Option<String> {
+    check(name.as_bytes())
+        .map_or_else(|problem| problem.suggestion, |name| Some(name.to_owned()))
+        .filter(|name| name != "*")
 }
 
 fn starts_with(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// The request headers that a preflight may ask for: names, `*`, or `*` and names.
+/// The request headers that scripts may set: names, `*`, or `*` and names.
 #[derive(Default)]
 pub struct RequestHeaders(Names);
 
 impl RequestHeaders {
-    /// Adds one name of a directive. A problem that is a warning has added it all the same, unless it was there.
+    /// Adds one name of a directive. If the problem is a warning, the name has been added anyway, unless it was there already.
     ///
     /// | value | |
     /// | --- | --- |
     /// | `Authorization`, `x-own` | permitted: any token |
-    /// | `*` | permitted, also next to names |
+    /// | `*` | permitted, also together with names |
+    /// | `x-amz-*`, `X-A\|X-B`, `any`, `always` | prohibited |
     /// | `DNT`, `Cookie`, `Sec-Fetch-Site` | permitted with a warning: scripts cannot set them |
     /// | `Access-Control-Request-Method` | permitted with a warning |
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
@@ -99,7 +99,7 @@ impl RequestHeaders {
         Ok(())
     }
 
-    /// Whether no header is on the list.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.names.is_empty()
     }
@@ -109,8 +109,12 @@ impl RequestHeaders {
         self.0.any
     }
 
-    /// Whether a script may set `name`. Without credentials `*` does not cover `Authorization` (Fetch, section
-    /// "CORS-preflight fetch"); with them the answer echoes what was asked for, and so covers it.
+    /// Whether a script may set `name` ([CORS-preflight fetch], steps 7.6 and 7.7). Without credentials, `*` does not cover
+    /// `Authorization`, a [non-wildcard request-header name]. With credentials, browsers take `*` for the name of a header; the
+    /// response then names the requested headers instead, and so covers `Authorization`.
+    ///
+    /// [CORS-preflight fetch]: https://fetch.spec.whatwg.org/#cors-preflight-fetch
+    /// [non-wildcard request-header name]: https://fetch.spec.whatwg.org/#cors-non-wildcard-request-header-name
     pub fn allows(&self, name: &[u8], credentials: bool) -> bool {
         if self.0.any && is_token(name) && (credentials || !name.eq_ignore_ascii_case(b"authorization")) {
             return true;
@@ -129,12 +133,13 @@ impl RequestHeaders {
     }
 }
 
-/// The response headers that scripts may read beyond the safelisted ones: names or `*`.
+/// The response headers that scripts may read in addition to the
+/// [safelisted ones](https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name): names or `*`.
 #[derive(Default)]
 pub struct ExposedHeaders(Names);
 
 impl ExposedHeaders {
-    /// Adds one name of a directive. A problem that is a warning has added it all the same, unless it was there.
+    /// Adds one name of a directive. If the problem is a warning, the name has been added anyway, unless it was there already.
     ///
     /// | value | |
     /// | --- | --- |
@@ -143,28 +148,29 @@ impl ExposedHeaders {
     /// | `Set-Cookie` | permitted with a warning: no script can read it |
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
         let name = self.0.add(value)?;
+        // https://fetch.spec.whatwg.org/#forbidden-response-header-name
         let forbidden = ["set-cookie", "set-cookie2"].iter().any(|other| other.eq_ignore_ascii_case(name));
-        self.alone()?;
+        self.check_wildcard_is_alone()?;
         if forbidden {
             return Err(Problem::new(value, Reason::ForbiddenResponseHeader));
         }
         Ok(())
     }
 
-    /// Whether `*`, where it is on the list, is all that there is.
-    pub fn alone(&self) -> Result<(), Problem> {
+    /// Checks that `*` is the only value, if it is one.
+    pub fn check_wildcard_is_alone(&self) -> Result<(), Problem> {
         if self.0.any && (self.0.refused || self.0.names.len() > 1) {
             return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }
         Ok(())
     }
 
-    /// Whether no header is on the list.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.names.is_empty()
     }
 
-    /// Whether it is `*`.
+    /// Whether the list is `*`.
     pub fn is_any(&self) -> bool {
         self.0.any
     }
@@ -178,6 +184,7 @@ impl ExposedHeaders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list;
     use proptest::prelude::*;
 
     #[test]
@@ -188,10 +195,20 @@ mod tests {
             ("DNT", Some(Reason::ForbiddenRequestHeader)),
             ("sec-fetch-site", Some(Reason::ForbiddenRequestHeader)),
             ("authorization", Some(Reason::Duplicate)),
-            ("Access-Control-Request-Method", Some(Reason::CorsHeader)),
+            ("Access-Control-Request-Method", Some(Reason::ProtocolHeader)),
             ("", Some(Reason::Empty)),
             ("a b", Some(Reason::NotHeader)),
             ("$x", Some(Reason::Variable)),
+            ("x-amz-*", Some(Reason::PartOfName)),
+            ("X-A|X-B", Some(Reason::Separated)),
+            ("application/json", Some(Reason::NotHeader)),
+            ("^X-A$", Some(Reason::NotHeader)),
+            ("always", Some(Reason::Always)),
+            ("all", Some(Reason::EverythingWord)),
+            ("none", Some(Reason::NothingWord)),
+            ("<header>", Some(Reason::Placeholder)),
+            ("'X-Own'", Some(Reason::Quotes)),
+            ("${http_access_control_request_headers}", Some(Reason::RequestVariable)),
         ];
         let mut headers = RequestHeaders::default();
         for (value, reason) in rows {
@@ -222,11 +239,12 @@ mod tests {
         ) {
             let value = format!("{before}{name}{after}");
             if let Err(Problem { suggestion: Some(suggestion), .. }) = RequestHeaders::default().add(value.as_bytes()) {
-                let suggestion = suggestion.as_bytes();
-                // It may be one without an effect.
-                let accepted = |added: Result<(), Problem>| added.map_or_else(|problem| problem.is_warning(), |()| true);
-                prop_assert!(accepted(RequestHeaders::default().add(suggestion)), "{}", value);
-                prop_assert!(accepted(ExposedHeaders::default().add(suggestion)), "{}", value);
+                for name in list::words(suggestion.as_bytes()) {
+                    // It may be one without an effect.
+                    let accepted = |added: Result<(), Problem>| added.map_or_else(|problem| problem.is_warning(), |()| true);
+                    prop_assert!(accepted(RequestHeaders::default().add(name)), "{}", value);
+                    prop_assert!(accepted(ExposedHeaders::default().add(name)), "{}", value);
+                }
             }
         }
     }
@@ -239,12 +257,12 @@ mod tests {
     }
 
     #[test]
-    fn any_stands_alone_next_to_mistakes_too() {
+    fn any_is_not_alone_if_others_are_mistakes() {
         let mut headers = ExposedHeaders::default();
         headers.add(b"*").unwrap();
-        assert_eq!(headers.alone(), Ok(()));
+        assert_eq!(headers.check_wildcard_is_alone(), Ok(()));
         assert_eq!(headers.add(b"a:b").unwrap_err().reason, Reason::NotHeader);
-        assert_eq!(headers.alone().unwrap_err().reason, Reason::AnyNotAlone);
+        assert_eq!(headers.check_wildcard_is_alone().unwrap_err().reason, Reason::AnyNotAlone);
     }
 
     #[test]

@@ -1,22 +1,27 @@
-//! The decision engine of ngx-http-cors: which origins a configuration allows, and what a cross-origin request gets.
+//! The decision engine of ngx-http-cors: it reads which origins a configuration allows, and decides about requests.
 //!
-//! Pure Rust without nginx: configuration values go in as bytes and come out as [`Origins`], [`Methods`] and header
-//! lists, or as a typed [`Problem`]; requests go in as borrowed header values and come out as decisions. Everything that
-//! can be computed once is computed when a value is read, so that deciding allocates nothing:
+//! Pure Rust without nginx. Configuration values are passed as bytes, and are returned as [`Origins`], [`Methods`] and header
+//! lists, or as a typed [`Problem`]. Requests are passed as borrowed header values, and are returned as decisions. Everything
+//! that can be computed once is computed when a value is read, so that deciding allocates nothing:
 //!
 //! - exact origins are looked up in one hash table ([`set`]), whatever their number, without being parsed;
-//! - patterns are looked up in the same kind of table, by the parts of the host that some pattern ends in ([`pattern`]);
-//! - all expressions of a policy are one automaton over the alphabet of origins ([`expression`]).
+//! - patterns are looked up in the same kind of table, by the ends of the host that are as long as that of some pattern
+//!   ([`pattern`]);
+//! - all expressions of a policy are compiled into one automaton over the alphabet of origins ([`expression`]).
 //!
 //! The rules are those of the Fetch standard (CORS protocol, CORS-preflight fetch), RFC 6454 and RFC 9110.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod automaton;
 pub mod decision;
 pub mod enforcement;
+mod exposure;
 pub mod expression;
 pub mod facts;
+mod habits;
 pub mod headers;
+pub mod kinds;
 pub mod list;
 pub mod methods;
 pub mod origin;
@@ -24,6 +29,8 @@ pub mod origins;
 pub mod pattern;
 pub mod preflight;
 pub mod problem;
+pub mod rule;
+pub mod scalar;
 pub mod set;
 pub mod vary;
 

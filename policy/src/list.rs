@@ -1,6 +1,8 @@
-//! Lists as they stand in directives and in header fields (RFC 9110, section 5.6.1), and the tokens in them.
+//! Lists in directives and in header fields (RFC 9110, section 5.6.1), and the tokens in them.
 
-/// Whether `b` may stand in a token (RFC 9110, section 5.6.2).
+use crate::{Problem, Reason};
+
+/// Whether a token may contain `b` (RFC 9110, section 5.6.2).
 const fn is_tchar(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
@@ -25,8 +27,8 @@ pub fn is_token(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&b| TCHAR[b as usize])
 }
 
-/// The token in what was meant as one, without the quotes, the colon and the like around it; `None` where there is none but
-/// `*`, or the value is a token.
+/// The token in a value that was meant as one, without the brackets, the colon and the like around it. `None` if there is no
+/// token except `*`, or if the value is a token.
 pub(crate) fn token_within(value: &[u8]) -> Option<&str> {
     let is_tchar = |b: &u8| TCHAR[*b as usize] && !matches!(b, b'\'' | b'$' | b'*');
     let start = value.iter().position(is_tchar)?;
@@ -38,6 +40,19 @@ pub(crate) fn token_within(value: &[u8]) -> Option<&str> {
 /// The elements of a directive's argument, which may be separated by spaces, commas or both.
 pub fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&b| b == b',' || b.is_ascii_whitespace()).filter(|word| !word.is_empty())
+}
+
+/// Whether the arguments of a list directive contain no element at all.
+pub fn is_empty<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    arguments.into_iter().all(|argument| words(argument).next().is_none())
+}
+
+/// Checks that an argument of a list directive contains an element, or commas that separate elements in the other arguments.
+pub fn check_argument<'a>(argument: &[u8], all: impl IntoIterator<Item = &'a [u8]>) -> Result<(), Problem> {
+    if is_empty([argument]) && (!argument.contains(&b',') || is_empty(all)) {
+        return Err(Problem::new(argument, Reason::Empty));
+    }
+    Ok(())
 }
 
 /// The elements of one field line, without optional white space around them; empty elements do not count.
@@ -67,6 +82,25 @@ mod tests {
             assert_eq!(collect(words(value.as_bytes())), ["GET", "POST"], "{value:?}");
         }
         assert!(collect(words(b" , ")).is_empty());
+    }
+
+    #[test]
+    fn arguments_of_lists() {
+        let rows: [(&[&str], &[&str]); 7] = [
+            (&["PUT", ",", "DELETE"], &[]),
+            (&["PUT", " , "], &[]),
+            (&["PUT, DELETE"], &[]),
+            (&["PUT", ""], &[""]),
+            (&["PUT", " "], &[" "]),
+            (&[""], &[""]),
+            (&[","], &[","]),
+        ];
+        for (arguments, wrong) in rows {
+            let all = || arguments.iter().map(|argument| argument.as_bytes());
+            let refused: Vec<_> = all().filter_map(|argument| check_argument(argument, all()).err()).collect();
+            assert!(refused.iter().all(|problem| problem.reason == Reason::Empty));
+            assert_eq!(refused.iter().map(|problem| &*problem.value).collect::<Vec<_>>(), wrong, "{arguments:?}");
+        }
     }
 
     #[test]

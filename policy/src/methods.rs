@@ -1,12 +1,12 @@
-//! `cors_allow_methods`: the methods that a preflight may ask for (Fetch, section "Methods").
+//! `cors_allow_methods`: the methods that scripts may use (Fetch, [methods](https://fetch.spec.whatwg.org/#methods)).
 
-use crate::list::{is_token, token_within};
-use crate::{Problem, Reason};
+use crate::list::is_token;
+use crate::{habits, Problem, Reason};
 
-/// The methods that RFC 9110 and RFC 5789 define and scripts may use; a browser sends these, and the first six it
-/// normalises to upper case.
+/// The methods of RFC 9110 and RFC 5789 that scripts may use. Browsers convert the first six to upper case
+/// ([normalize](https://fetch.spec.whatwg.org/#concept-method-normalize)); `patch` stays in lower case, and is another method.
 const STANDARD: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
-/// Forbidden methods (Fetch, section "Methods").
+/// [Forbidden methods](https://fetch.spec.whatwg.org/#forbidden-method).
 const FORBIDDEN: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 
 /// A list of methods, or `*`.
@@ -14,26 +14,27 @@ const FORBIDDEN: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
 pub struct Methods {
     any: bool,
     names: Vec<String>,
-    /// Whether something was refused: `*` does not stand alone next to that either.
+    /// Whether a value was rejected. `*` must be the only value, and rejected values count.
     refused: bool,
 }
 
 impl Methods {
-    /// `GET HEAD POST`: what is allowed where nothing is configured.
+    /// `GET HEAD POST`: the default.
     pub fn safelisted() -> Self {
         Methods { names: ["GET", "HEAD", "POST"].map(String::from).into(), ..Methods::default() }
     }
 
-    /// Adds one method of a directive. A problem that is a warning leaves the list as it was.
+    /// Adds one method of a directive. If the problem is a warning, the list stays as it was.
     ///
     /// | value | |
     /// | --- | --- |
     /// | `*` | permitted, alone |
     /// | `PUT`, `PROPFIND`, `x-own` | permitted: any token |
+    /// | `GET\|POST`, `any`, `always` | prohibited |
     /// | `get`, `Patch` | prohibited: a standard method in another case |
     /// | `CONNECT`, `TRACE`, `TRACK` | prohibited, in any case |
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
-        let name = check(value).inspect_err(|_| self.refused = true)?;
+        let name = check(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
         if self.names.iter().any(|other| other == name) || (name == "*" && self.any) {
             return Err(Problem::new(value, Reason::Duplicate));
         }
@@ -42,23 +43,27 @@ impl Methods {
         } else {
             self.names.push(name.to_owned());
         }
-        self.alone()
+        self.check_wildcard_is_alone()
     }
 
-    /// Whether `*`, where it is on the list, is all that there is.
-    pub fn alone(&self) -> Result<(), Problem> {
+    /// Checks that `*` is the only value, if it is one.
+    pub fn check_wildcard_is_alone(&self) -> Result<(), Problem> {
         if self.any && (self.refused || !self.names.is_empty()) {
             return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }
         Ok(())
     }
 
-    /// Whether it is `*`.
+    /// Whether the list is `*`.
     pub fn is_any(&self) -> bool {
         self.any
     }
 
-    /// Whether a script may use `method`. `GET`, `HEAD` and `POST` are safelisted: they need no entry.
+    /// Whether a script may use `method` ([CORS-preflight fetch], step 7.5). [Safelisted methods] need no entry. With
+    /// credentials, browsers take `*` for the name of a method; the response then names the requested method instead.
+    ///
+    /// [CORS-preflight fetch]: https://fetch.spec.whatwg.org/#cors-preflight-fetch
+    /// [Safelisted methods]: https://fetch.spec.whatwg.org/#cors-safelisted-method
     pub fn allows(&self, method: &[u8]) -> bool {
         matches!(method, b"GET" | b"HEAD" | b"POST")
             || (self.any && is_token(method))
@@ -75,32 +80,37 @@ impl Methods {
     }
 }
 
-/// Whether `value` is a method that a browser may ask for, as it would write it.
+/// The method, if browsers may ask for it in this form.
 fn check(value: &[u8]) -> Result<&str, Problem> {
-    let problem = |reason| Err(Problem::new(value, reason));
-    if value.is_empty() {
-        return problem(Reason::Empty);
+    let problem = |reason| Problem::new(value, reason);
+    if habits::is_cors_header(value) {
+        return Err(problem(Reason::HeaderName));
     }
-    if value.contains(&b'$') {
-        return problem(Reason::Variable);
+    let is_standard = |name: &&str| STANDARD.iter().any(|method| method.eq_ignore_ascii_case(name));
+    let text = std::str::from_utf8(value).unwrap_or_default();
+    let parts: Vec<_> = text.split(|c: char| !c.is_ascii_alphabetic()).filter(|part| !part.is_empty()).collect();
+    if parts.len() > 1 && parts.iter().all(is_standard) {
+        return Err(problem(Reason::Separated).suggesting(habits::corrected(&parts, correct)));
     }
-    let Some(name) = std::str::from_utf8(value).ok().filter(|_| is_token(value)) else {
-        let within =
-            token_within(value).map(|name| check(name.as_bytes()).map_or_else(|p| p.suggestion, |n| Some(n.into())));
-        return problem(Reason::NotMethod).map_err(|problem| problem.suggesting(within.flatten()));
-    };
+    let name = habits::name(value, Reason::NotMethod, correct)?;
     if FORBIDDEN.iter().any(|method| method.eq_ignore_ascii_case(name)) {
-        return problem(Reason::ForbiddenMethod);
+        return Err(problem(Reason::ForbiddenMethod));
     }
     match STANDARD.iter().find(|method| method.eq_ignore_ascii_case(name) && **method != name) {
-        Some(method) => problem(Reason::MethodCase).map_err(|problem| problem.suggesting(Some(method.to_string()))),
+        Some(method) => Err(problem(Reason::MethodCase).suggesting(Some(method.to_string()))),
         None => Ok(name),
     }
+}
+
+/// `name`, or what to write instead of it.
+fn correct(name: &str) -> Option<String> {
+    check(name.as_bytes()).map_or_else(|problem| problem.suggestion, |name| Some(name.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::list;
     use proptest::prelude::*;
 
     fn add(values: &[&str]) -> Result<Methods, Problem> {
@@ -117,14 +127,32 @@ mod tests {
 
     #[test]
     fn what_is_prohibited() {
-        let rows: [(&[&str], Reason, Option<&str>); 15] = [
+        let rows: [(&[&str], Reason, Option<&str>); 33] = [
             (&["get"], Reason::MethodCase, Some("GET")),
             (&["patch"], Reason::MethodCase, Some("PATCH")),
             (&["Delete"], Reason::MethodCase, Some("DELETE")),
             (&["TRACE"], Reason::ForbiddenMethod, None),
             (&["connect"], Reason::ForbiddenMethod, None),
             (&["GE T"], Reason::NotMethod, None),
-            (&["\"GET\""], Reason::NotMethod, Some("GET")),
+            (&["\"GET\""], Reason::Quotes, Some("GET")),
+            (&["'post'"], Reason::Quotes, Some("POST")),
+            (&["GET|POST|PUT"], Reason::Separated, Some("GET POST PUT")),
+            (&["get;post"], Reason::Separated, Some("GET POST")),
+            (&["GET/PUT"], Reason::Separated, Some("GET PUT")),
+            (&["GET+PUT"], Reason::Separated, Some("GET PUT")),
+            (&["GET.put"], Reason::Separated, Some("GET PUT")),
+            (&["^(GET|POST)$"], Reason::Separated, Some("GET POST")),
+            (&["^GET$"], Reason::NotMethod, None),
+            (&["*|GET"], Reason::Separated, None),
+            (&["GET|TRACE"], Reason::Separated, None),
+            (&["always"], Reason::Always, None),
+            (&["any"], Reason::EverythingWord, None),
+            (&["None"], Reason::NothingWord, None),
+            (&["P*"], Reason::PartOfName, None),
+            (&["{{methods}}"], Reason::Placeholder, None),
+            (&["Access-Control-Allow-Methods:"], Reason::HeaderName, None),
+            (&["$http_access_control_request_method"], Reason::RequestVariable, Some("*")),
+            (&["[GET"], Reason::NotMethod, Some("GET")),
             (&["(put)"], Reason::NotMethod, Some("PUT")),
             (&["TRACE:"], Reason::NotMethod, None),
             (&["P@T"], Reason::NotMethod, None),
@@ -141,35 +169,35 @@ mod tests {
     }
 
     #[test]
-    fn any_stands_alone_next_to_mistakes_too() {
+    fn any_is_not_alone_if_others_are_mistakes() {
         let mut methods = Methods::default();
         methods.add(b"*").unwrap();
-        assert_eq!(methods.alone(), Ok(()));
+        assert_eq!(methods.check_wildcard_is_alone(), Ok(()));
         assert_eq!(methods.add(b"get").unwrap_err().reason, Reason::MethodCase);
-        assert_eq!(methods.alone().unwrap_err().reason, Reason::AnyNotAlone);
+        assert_eq!(methods.check_wildcard_is_alone().unwrap_err().reason, Reason::AnyNotAlone);
     }
 
     proptest! {
         #[test]
         fn a_suggestion_is_always_accepted(
-            before in r#"["'(<,;:@ ]{0,2}"#,
+            before in r#"["'(<,;:@| ]{0,2}"#,
             method in "(?i)(get|head|post|put|delete|options|patch|connect|trace|track|propfind|x-own|[!-~]{0,5})",
             after in r#"["')>,;:@ ]{0,2}"#,
         ) {
             let value = format!("{before}{method}{after}");
             match Methods::default().add(value.as_bytes()) {
-                Ok(()) => prop_assert!(is_token(value.as_bytes())),
+                Ok(()) => prop_assert!(is_token(value.as_bytes()), "{}", value),
                 Err(problem) => {
                     prop_assert!(!problem.is_warning());
-                    if let Some(suggestion) = problem.suggestion {
-                        prop_assert_eq!(Methods::default().add(suggestion.as_bytes()), Ok(()), "{}", value);
+                    for word in list::words(problem.suggestion.unwrap_or_default().as_bytes()) {
+                        prop_assert_eq!(Methods::default().add(word), Ok(()), "{}", value);
                     }
                 }
             }
         }
 
         #[test]
-        fn a_standard_method_in_another_case_is_always_mended(
+        fn a_standard_method_in_another_case_is_always_corrected(
             method in prop::sample::select(&STANDARD[..]),
             lower in prop::collection::vec(any::<bool>(), 7),
         ) {

@@ -1,10 +1,7 @@
-//! Origins: what browsers send on the wire, and what may stand in a configuration (RFC 6454; URL, section "Origin").
+//! Origins in the form in which browsers send them (RFC 6454; [origins](https://url.spec.whatwg.org/#origin) in the URL
+//! standard), and who can pose as one.
 
 use std::net::{IpAddr, Ipv6Addr};
-
-use url::{Host, Url};
-
-use crate::{Problem, Reason};
 
 /// The longest scheme.
 pub const MAX_SCHEME: usize = 64;
@@ -20,7 +17,7 @@ pub const MAX_ORIGIN: usize = MAX_SCHEME + 3 + MAX_HOST + 6;
 pub struct Tuple<'a> {
     /// The scheme, without `:`.
     pub scheme: &'a [u8],
-    /// Host and port: what a `Host` field says for it.
+    /// Host and port, as in a `Host` field.
     pub authority: &'a [u8],
     /// The host, an IPv6 address in its brackets.
     pub host: &'a [u8],
@@ -29,7 +26,7 @@ pub struct Tuple<'a> {
 }
 
 const SCHEME: u8 = 1;
-const LABEL: u8 = 2;
+pub(crate) const LABEL: u8 = 2;
 const DIGIT: u8 = 4;
 const HEX: u8 = 8;
 
@@ -59,12 +56,18 @@ const CLASS: [u8; 256] = {
     table
 };
 
-fn is(b: u8, class: u8) -> bool {
+pub(crate) fn is(b: u8, class: u8) -> bool {
     CLASS[b as usize] & class != 0
 }
 
+/// Whether it is what pages opened from files send: `null`, or the bare scheme in old Android web views. A configuration has to
+/// name these two, because no pattern or expression matches them.
+pub fn is_named(value: &[u8]) -> bool {
+    matches!(value, b"null" | b"file://")
+}
+
 /// Reads an origin as browsers serialise it: `scheme "://" host [":" port]` in lower case, with a valid host and without
-/// the default port. Anything else, `null` included, is `None`. Takes linear time and at most [`MAX_ORIGIN`] bytes.
+/// the default port. Anything else, also what [`is_named`], is `None`. Takes linear time and at most [`MAX_ORIGIN`] bytes.
 pub fn parse(value: &[u8]) -> Option<Tuple<'_>> {
     if value.len() > MAX_ORIGIN {
         return None;
@@ -82,28 +85,36 @@ pub fn parse(value: &[u8]) -> Option<Tuple<'_>> {
         }
         end + 1
     } else {
-        let end = host_end(authority);
-        if end == 0 || end > MAX_HOST {
-            return None;
+        match host_end(authority) {
+            0 if is_single_dot(scheme, authority) => 1,
+            0 => return None,
+            end if end > MAX_HOST => return None,
+            end => end,
         }
-        end
     };
     let (host, port) = authority.split_at(end);
     let tuple = Tuple { scheme, authority, host, port };
     (port.is_empty() || is_port(port, scheme)).then_some(tuple)
 }
 
-fn is_scheme(scheme: &[u8]) -> bool {
+pub(crate) fn is_scheme(scheme: &[u8]) -> bool {
     scheme.len() <= MAX_SCHEME
         && scheme.first().is_some_and(u8::is_ascii_lowercase)
         && scheme.iter().all(|&b| is(b, SCHEME))
+        && scheme != b"file"
+}
+
+/// Whether it is an origin such as Electron's `app://.`. Only `http` and `https` need a host in the form of a domain name or
+/// an address; other schemes have opaque hosts (URL, section "Host parsing").
+pub(crate) fn is_single_dot(scheme: &[u8], authority: &[u8]) -> bool {
+    authority == b"." && default_port(scheme).is_none()
 }
 
 fn is_ipv6(inside: &[u8]) -> bool {
     inside.iter().all(|&b| is(b, HEX)) && std::str::from_utf8(inside).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Where the labels end that `authority` starts with; 0 where they are none.
+/// The length of the labels that `authority` starts with; 0 if they are not valid.
 fn host_end(authority: &[u8]) -> usize {
     let mut label = 0;
     for (at, &b) in authority.iter().enumerate() {
@@ -115,7 +126,7 @@ fn host_end(authority: &[u8]) -> usize {
         } else if b == b'.' && label > 0 {
             label = 0;
         } else {
-            // A dot may be the last of the host, but not the only one.
+            // A host may end in a dot, but not consist of one.
             return if b == b':' { at } else { 0 };
         }
     }
@@ -141,7 +152,7 @@ fn is_port(port: &[u8], scheme: &[u8]) -> bool {
 }
 
 /// The port that browsers leave out.
-fn default_port(scheme: &[u8]) -> Option<u16> {
+pub(crate) fn default_port(scheme: &[u8]) -> Option<u16> {
     match scheme {
         b"http" => Some(80),
         b"https" => Some(443),
@@ -149,200 +160,13 @@ fn default_port(scheme: &[u8]) -> Option<u16> {
     }
 }
 
-/// What a value of `cors_allow_origin` stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule<'a> {
-    /// `*`
-    Any,
-    /// `null`, or an exact origin.
-    Exact,
-    /// `https://*.example.com`, `http://localhost:*`
-    Pattern(Pattern<'a>),
-}
-
-/// `scheme://[*.]host[:port|:*]` with a `*` in one of the two places, or both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pattern<'a> {
-    /// The scheme.
-    pub scheme: &'a str,
-    /// The host; with a dot before it where any labels may stand there.
-    pub host: &'a str,
-    /// The port with its `:`, or empty, or `:*`.
-    pub port: &'a str,
-}
-
-/// Reads a value of `cors_allow_origin`.
-///
-/// | value | |
-/// | --- | --- |
-/// | `https://example.com`, `http://localhost:8080`, `capacitor://localhost` | permitted: an exact origin |
-/// | `https://*.example.com`, `http://localhost:*`, `https://*.example.com:*` | permitted: a pattern |
-/// | `*`, `null` | permitted |
-/// | `example.com`, `https://example.com/`, `https://Example.com`, `https://example.com:443` | prohibited |
-/// | `http://127.1`, `http://[0:0:0:0:0:0:0:1]`, `https://münchen.example` | prohibited: not as browsers send it |
-/// | `https://*`, `https://www.*.com`, `https://*.127.0.0.1` | prohibited |
-pub fn parse_rule(value: &[u8]) -> Result<Rule<'_>, Problem> {
-    read_rule(value).map_err(|reason| Problem::new(value, reason).suggesting(suggest(value)))
-}
-
-/// Whether a value is meant as an expression: it has the anchors of one, or begins as nginx's own directives have them begin.
-/// No variable of nginx has an empty name.
-pub fn is_expression(value: &[u8]) -> bool {
-    matches!(value, [b'^' | b'~', ..] | [.., b'$'])
-}
-
-fn read_rule(value: &[u8]) -> Result<Rule<'_>, Reason> {
-    match value {
-        b"" => return Err(Reason::Empty),
-        b"*" => return Ok(Rule::Any),
-        b"null" => return Ok(Rule::Exact),
-        _ if is_expression(value) => return Err(Reason::IsExpression),
-        _ if value.contains(&b'$') => return Err(Reason::Variable),
-        _ => {}
-    }
-    let text = std::str::from_utf8(value).map_err(|_| Reason::NotAscii)?;
-    if !text.contains('*') {
-        return check_exact(text).map(|()| Rule::Exact);
-    }
-    let (scheme, authority) = text.split_once("://").ok_or(Reason::NoScheme)?;
-    let (before, port) = match authority.strip_suffix(":*") {
-        Some(host) if !host.ends_with(']') || host.starts_with('[') => (host, ":*"),
-        _ => (authority, ""),
-    };
-    let rest = before.strip_prefix("*.").unwrap_or(before);
-    if scheme.contains('*') || rest.contains('*') {
-        return Err(Reason::Wildcard);
-    }
-    check_exact_parts(scheme, rest)?;
-    let (host, port) = match port {
-        "" => rest.split_at(host_len(rest)),
-        any if host_len(rest) == rest.len() => (rest, any),
-        _ => return Err(Reason::Wildcard),
-    };
-    if rest.len() == before.len() {
-        return Ok(Rule::Pattern(Pattern { scheme, host, port }));
-    }
-    if host.starts_with('[') || ends_in_number(host) {
-        return Err(Reason::WildcardAddress);
-    }
-    if host.len() > MAX_HOST - 2 {
-        return Err(Reason::LongHost);
-    }
-    let dotted = &before[1..1 + 1 + host.len()];
-    Ok(Rule::Pattern(Pattern { scheme, host: dotted, port }))
-}
-
-fn host_len(authority: &str) -> usize {
+/// The length of the host in `authority`, which may have a port.
+pub(crate) fn host_len(authority: &str) -> usize {
     let after = authority.rfind(']').unwrap_or(0);
     authority[after..].find(':').map_or(authority.len(), |colon| after + colon)
 }
 
-fn check_exact(text: &str) -> Result<(), Reason> {
-    if !text.is_ascii() {
-        return Err(if text.contains("://") { Reason::NotAscii } else { Reason::NoScheme });
-    }
-    let (scheme, rest) = text.split_once("://").ok_or(Reason::NoScheme)?;
-    check_exact_parts(scheme, rest)
-}
-
-fn check_exact_parts(scheme: &str, rest: &str) -> Result<(), Reason> {
-    if !rest.is_ascii() || !scheme.is_ascii() {
-        return Err(Reason::NotAscii);
-    }
-    if !is_scheme(scheme.to_ascii_lowercase().as_bytes()) {
-        return Err(Reason::BadScheme);
-    }
-    if scheme.eq_ignore_ascii_case("file") {
-        return Err(Reason::FileScheme);
-    }
-    if let Some(at) = rest.find(['/', '\\', '?', '#']) {
-        return Err(match &rest[at..] {
-            "/" => Reason::TrailingSlash,
-            end if end.starts_with('?') => Reason::Query,
-            end if end.starts_with('#') => Reason::Fragment,
-            _ => Reason::Path,
-        });
-    }
-    if rest.contains('@') {
-        return Err(Reason::UserInfo);
-    }
-    if scheme.bytes().chain(rest.bytes()).any(|b| b.is_ascii_uppercase()) {
-        return Err(Reason::UpperCase);
-    }
-    let (host, port) = rest.split_at(host_len(rest));
-    check_host(scheme, host)?;
-    check_port(scheme, port)
-}
-
-fn check_port(scheme: &str, port: &str) -> Result<(), Reason> {
-    let digits = match port.strip_prefix(':') {
-        None if port.is_empty() => return Ok(()),
-        None => return Err(Reason::BadHost),
-        Some("") => return Err(Reason::NoPort),
-        Some(digits) => digits,
-    };
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Reason::BadPort);
-    }
-    match digits.parse::<u16>() {
-        Ok(0) | Err(_) => Err(Reason::PortRange),
-        Ok(_) if digits.starts_with('0') => Err(Reason::PortZeros),
-        Ok(number) if Some(number) == default_port(scheme.as_bytes()) => Err(Reason::DefaultPort),
-        Ok(_) => Ok(()),
-    }
-}
-
-fn check_host(scheme: &str, host: &str) -> Result<(), Reason> {
-    if host.is_empty() {
-        return Err(Reason::NoHost);
-    }
-    if let Some(inside) = host.strip_prefix('[') {
-        return match inside.strip_suffix(']').map(|_| Host::parse(host)) {
-            Some(Ok(parsed)) if parsed.to_string() == host => Ok(()),
-            Some(Ok(_)) => Err(Reason::Ipv6Form),
-            _ => Err(Reason::BadIpv6),
-        };
-    }
-    if !host.bytes().all(|b| is(b, LABEL) || b == b'.') {
-        return Err(Reason::BadHost);
-    }
-    let labels = host.strip_suffix('.').unwrap_or(host);
-    if labels.split('.').any(str::is_empty) {
-        return Err(Reason::EmptyLabel);
-    }
-    if labels.split('.').any(|label| label.len() > MAX_LABEL) {
-        return Err(Reason::LongLabel);
-    }
-    if host.len() > MAX_HOST {
-        return Err(Reason::LongHost);
-    }
-    // Other schemes have opaque hosts, which browsers send as they are (URL, section "Host parsing").
-    if !matches!(scheme, "http" | "https") {
-        return Ok(());
-    }
-    if ends_in_number(host) {
-        return match Host::parse(host) {
-            Ok(parsed) if parsed.to_string() == host => Ok(()),
-            Ok(_) => Err(Reason::Ipv4Form),
-            Err(_) => Err(Reason::BadIpv4),
-        };
-    }
-    if labels.split('.').any(|label| label.starts_with("xn--"))
-        && Host::parse(host).map(|h| h.to_string()).ok().as_deref() != Some(host)
-    {
-        return Err(Reason::BadPunycode);
-    }
-    Ok(())
-}
-
-/// URL, section "Host parsing", "ends in a number checker".
-fn ends_in_number(host: &str) -> bool {
-    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or("");
-    let hex = last.strip_prefix("0x").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-    hex || (!last.is_empty() && last.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Whether the origin, or every origin of the pattern, is one that nobody on the network can pose as.
+/// Whether nobody on the network path can pose as the origin, or as an origin that the pattern covers.
 pub(crate) fn is_secure(value: &str) -> bool {
     let Some(authority) = value.strip_prefix("http://") else {
         return true;
@@ -353,91 +177,28 @@ pub(crate) fn is_secure(value: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
-/// Whether `host`, as it stands after `*.`, is a public suffix by a rule of the list's own, or every name one label below it
-/// is (by a rule such as `*.ck`).
+/// Whether `host`, the part of a pattern after `*.`, is a public suffix by an explicit rule of the list, or every name one label
+/// below it is (by a rule such as `*.ck`).
 pub(crate) fn is_public_suffix(host: &str) -> bool {
     let is_listed = |host: &str| {
         psl::suffix(host.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes())
     };
     let host = host.trim_end_matches('.');
-    // No rule names a label with an underscore.
+    // Rules do not contain underscores, so only a wildcard covers this name.
     is_listed(host) || is_listed(&format!("_.{host}"))
 }
 
-/// What to write instead of `value`, if what was meant can be told; always a value that is accepted.
-fn suggest(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok()?.trim();
-    if text.contains('$') || is_expression(text.as_bytes()) {
-        return None;
-    }
-    if text.eq_ignore_ascii_case("null") {
-        return Some("null".to_owned());
-    }
-    let lower = text.to_lowercase().replace('\\', "/");
-    let (scheme, rest) = match lower.split_once("://") {
-        Some((scheme, rest)) => (scheme.to_owned(), rest),
-        None => {
-            let rest = lower.trim_start_matches('/');
-            let (http, https) = (["http:/", "http:", "http//"], ["https:/", "https:", "https//"]);
-            let cut = |prefixes: [&str; 3]| {
-                prefixes.iter().find_map(|prefix| {
-                    rest.strip_prefix(prefix).filter(|r| r.starts_with(|c: char| !c.is_ascii_digit()))
-                })
-            };
-            if let Some(rest) = cut(https) {
-                ("https".to_owned(), rest)
-            } else if let Some(rest) = cut(http) {
-                ("http".to_owned(), rest)
-            } else if is_secure(&format!("http://{}", rest.split('/').next().unwrap_or(rest))) {
-                ("http".to_owned(), rest)
-            } else {
-                ("https".to_owned(), rest)
-            }
-        }
-    };
-    let rest = rest.trim_start_matches('/');
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let authority = authority.rsplit('@').next().unwrap_or(authority);
-    let (before, any_port) = match authority.strip_suffix(":*") {
-        Some(before) => (before, true),
-        None => (authority, false),
-    };
-    let host = before.trim_start_matches(['*', '.']);
-    let any_label = before.starts_with('*');
-    let base = if matches!(scheme.as_str(), "http" | "https") {
-        let url = Url::parse(&format!("{scheme}://{}/", decoded(host))).ok()?;
-        let host = url.host_str()?.to_owned();
-        match url.port().filter(|_| !any_port) {
-            Some(port) => format!("{host}:{port}"),
-            None => host,
-        }
-    } else {
-        host.to_owned()
-    };
-    let labels = if any_label { "*." } else { "" };
-    let port = if any_port { ":*" } else { "" };
-    let suggestion = format!("{scheme}://{labels}{base}{port}");
-    match read_rule(suggestion.as_bytes()) {
-        // With credentials it would be the next mistake.
-        Ok(Rule::Pattern(pattern)) if pattern.host.strip_prefix('.').is_some_and(is_public_suffix) => None,
-        Ok(_) => Some(suggestion).filter(|suggestion| suggestion.as_bytes() != value),
-        Err(_) => None,
-    }
-}
-
-/// `host` with its labels out of punycode, whether or not they are as a browser would encode them.
-fn decoded(host: &str) -> String {
-    let decode = |label: &str| label.strip_prefix("xn--").and_then(idna::punycode::decode_to_string);
-    let labels: Vec<_> = host.split('.').map(|label| decode(label).unwrap_or_else(|| label.to_owned())).collect();
-    labels.join(".")
+/// Whether anyone can register a name below `host`. In documentation `.example` (RFC 2606) takes the place of a public suffix.
+pub(crate) fn is_registrable_under(host: &str) -> bool {
+    host == "example" || (!host.is_empty() && is_public_suffix(host))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::rule::{parse_rule, Rule};
 
-    const RIGHT: [&str; 24] = [
+    const RIGHT: [&str; 31] = [
         "https://example.com",
         "http://localhost",
         "http://localhost:8080",
@@ -458,6 +219,13 @@ mod tests {
         "tauri://localhost",
         "ionic://localhost:8100",
         "a+b.c-d://x",
+        "app://.",
+        "vscode-webview://1ujg5cf6ivukd2h3tpqpm3s4gjp6qvi7ndbbfc2rdpobqgh2l2ou",
+        "safari-web-extension://e8bea491-9b80-45db-8b20-3e586473bd47",
+        "luna://com.example.app",
+        "https://tauri.localhost",
+        "capacitor-electron://-",
+        "wails://wails",
         "app://1.2.3.999",
         "https://a",
         "https://0a.b",
@@ -519,6 +287,13 @@ mod tests {
             "https://a..b",
             "https://.a",
             "https://.",
+            "http://.",
+            "app://..",
+            "app://.:8080",
+            "file://",
+            "file://a",
+            "file://.",
+            "file://a.example:8080",
             "https://a..",
             "https://a b",
             "https://a,https://b",
@@ -546,106 +321,6 @@ mod tests {
     }
 
     #[test]
-    fn patterns() {
-        let rows = [
-            ("https://*.example.com", ("https", ".example.com", "")),
-            ("https://*.example.com:8443", ("https", ".example.com", ":8443")),
-            ("https://*.example.com:*", ("https", ".example.com", ":*")),
-            ("http://localhost:*", ("http", "localhost", ":*")),
-            ("http://127.0.0.1:*", ("http", "127.0.0.1", ":*")),
-            ("http://[::1]:*", ("http", "[::1]", ":*")),
-            ("http://*.localhost:*", ("http", ".localhost", ":*")),
-        ];
-        for (value, (scheme, host, port)) in rows {
-            assert_eq!(parse_rule(value.as_bytes()), Ok(Rule::Pattern(Pattern { scheme, host, port })), "{value}");
-        }
-    }
-
-    #[test]
-    fn mistakes_their_reasons_and_what_to_write_instead() {
-        let long_label = format!("https://{}.example", "a".repeat(64));
-        let long_host = format!("https://{}com", "abc.".repeat(63));
-        let rows: [(&str, Reason, Option<&str>); 68] = [
-            ("", Reason::Empty, None),
-            ("example.com", Reason::NoScheme, Some("https://example.com")),
-            ("localhost:3000", Reason::NoScheme, Some("http://localhost:3000")),
-            ("127.0.0.1", Reason::NoScheme, Some("http://127.0.0.1")),
-            ("//example.com", Reason::NoScheme, Some("https://example.com")),
-            ("https:example.com", Reason::NoScheme, Some("https://example.com")),
-            ("*.example.com", Reason::NoScheme, Some("https://*.example.com")),
-            ("NULL", Reason::NoScheme, Some("null")),
-            ("https//example.com", Reason::NoScheme, Some("https://example.com")),
-            ("http:/example.com", Reason::NoScheme, Some("http://example.com")),
-            ("*.example.com:*", Reason::NoScheme, Some("https://*.example.com:*")),
-            ("[::1]:3000", Reason::NoScheme, Some("http://[::1]:3000")),
-            ("192.168.1.5:3000", Reason::NoScheme, Some("https://192.168.1.5:3000")),
-            ("*.com", Reason::NoScheme, None),
-            ("https://*.GitHub.io", Reason::UpperCase, None),
-            ("https://*.Example.com", Reason::UpperCase, Some("https://*.example.com")),
-            (r"^https://\w+\.example\.com", Reason::IsExpression, None),
-            (r"https://\w+\.example\.com$", Reason::IsExpression, None),
-            (r"~^https://\w+", Reason::IsExpression, None),
-            ("https://*.example.com/", Reason::TrailingSlash, Some("https://*.example.com")),
-            ("ht_tp://example.com", Reason::BadScheme, None),
-            ("1s://example.com", Reason::BadScheme, None),
-            ("file:///home", Reason::FileScheme, None),
-            ("file://host", Reason::FileScheme, None),
-            ("https://example.com/", Reason::TrailingSlash, Some("https://example.com")),
-            ("https://example.com/app", Reason::Path, Some("https://example.com")),
-            ("https://example.com?a=b", Reason::Query, Some("https://example.com")),
-            ("https://example.com#a", Reason::Fragment, Some("https://example.com")),
-            ("https://me:pw@example.com", Reason::UserInfo, Some("https://example.com")),
-            ("https://Example.COM", Reason::UpperCase, Some("https://example.com")),
-            ("HTTPS://example.com", Reason::UpperCase, Some("https://example.com")),
-            ("https://münchen.example", Reason::NotAscii, Some("https://xn--mnchen-3ya.example")),
-            ("https://*.münchen.example", Reason::NotAscii, Some("https://*.xn--mnchen-3ya.example")),
-            ("https://xn--a.example", Reason::BadPunycode, None),
-            ("https://xn--mnchen-psa.example", Reason::BadPunycode, Some("https://xn--mnchen-3ya.example")),
-            ("https://*.xn--mnchen-psa.example:*", Reason::BadPunycode, Some("https://*.xn--mnchen-3ya.example:*")),
-            ("https://xn--app-.example.com:8443", Reason::BadPunycode, Some("https://app.example.com:8443")),
-            ("https://xn--mnchen-3ya.Example", Reason::UpperCase, Some("https://xn--mnchen-3ya.example")),
-            ("https://example.com:443", Reason::DefaultPort, Some("https://example.com")),
-            ("http://example.com:80", Reason::DefaultPort, Some("http://example.com")),
-            ("https://*.example.com:443", Reason::DefaultPort, Some("https://*.example.com")),
-            ("https://example.com:", Reason::NoPort, Some("https://example.com")),
-            ("https://example.com:0", Reason::PortRange, None),
-            ("https://example.com:65536", Reason::PortRange, None),
-            ("https://example.com:08443", Reason::PortZeros, Some("https://example.com:8443")),
-            ("https://example.com:http", Reason::BadPort, None),
-            ("https://", Reason::NoHost, None),
-            ("https://:8080", Reason::NoHost, None),
-            ("https://a..example", Reason::EmptyLabel, None),
-            ("https://.example", Reason::EmptyLabel, Some("https://example")),
-            (&long_label, Reason::LongLabel, None),
-            (&long_host, Reason::LongHost, None),
-            ("https://exa%6dple.com", Reason::BadHost, Some("https://example.com")),
-            ("http://1", Reason::Ipv4Form, Some("http://0.0.0.1")),
-            ("http://127.1", Reason::Ipv4Form, Some("http://127.0.0.1")),
-            ("http://0x7f000001:80", Reason::Ipv4Form, Some("http://127.0.0.1")),
-            ("http://1.2.3.256", Reason::BadIpv4, None),
-            ("http://[0:0:0:0:0:0:0:1]", Reason::Ipv6Form, Some("http://[::1]")),
-            ("http://[::ffff:127.0.0.1]", Reason::Ipv6Form, Some("http://[::ffff:7f00:1]")),
-            ("http://[::1", Reason::BadIpv6, None),
-            ("https://*", Reason::Wildcard, None),
-            ("https://www.*.com", Reason::Wildcard, None),
-            ("https://*example.com", Reason::Wildcard, Some("https://*.example.com")),
-            ("https://*.*.example.com", Reason::Wildcard, Some("https://*.example.com")),
-            ("*://example.com", Reason::Wildcard, None),
-            ("http://*:8080", Reason::Wildcard, None),
-            ("http://*.127.0.0.1", Reason::WildcardAddress, None),
-            ("https://$host", Reason::Variable, None),
-        ];
-        for (value, reason, suggestion) in rows {
-            let problem = parse_rule(value.as_bytes()).expect_err(value);
-            assert_eq!((&problem.reason, problem.suggestion.as_deref()), (&reason, suggestion), "{value}");
-        }
-        assert_eq!(
-            parse_rule(b"https://example.com/").unwrap_err().to_string(),
-            r#""https://example.com/" has a slash at its end; an origin is scheme://host[:port]: write "https://example.com""#
-        );
-    }
-
-    #[test]
     fn secure_and_public() {
         for value in [
             "https://a.example",
@@ -666,31 +341,6 @@ mod tests {
         }
         for host in ["example.com", "internal", "localhost", "example.co.uk", "www.ck", "corp", "lan", "a.localhost"] {
             assert!(!is_public_suffix(host), "{host}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_suggestion_is_always_accepted(
-            prefix in "(https?|HTTP|file|app|)(://|:/|:|//|)",
-            host in r"(\*\.?|)([a-zA-Z0-9_é%.\[\]:-]{0,12}\.)?[a-zA-Z0-9.-]{0,8}",
-            end in r"(:[0-9]{0,6}|:\*|)(/|/a|\?b|#c|)",
-        ) {
-            let value = format!("{prefix}{host}{end}");
-            if let Err(problem) = parse_rule(value.as_bytes()) {
-                if let Some(suggestion) = problem.suggestion {
-                    prop_assert!(parse_rule(suggestion.as_bytes()).is_ok(), "{} for {}", suggestion, value);
-                }
-            }
-        }
-
-        #[test]
-        fn every_exact_origin_that_is_accepted_is_well_formed_on_the_wire(
-            value in r"(https?|app)://[a-z0-9_.:\[\]-]{1,20}(:[0-9]{1,5})?",
-        ) {
-            if parse_rule(value.as_bytes()).is_ok() {
-                prop_assert!(parse(value.as_bytes()).is_some(), "{}", value);
-            }
         }
     }
 }

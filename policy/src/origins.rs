@@ -1,8 +1,9 @@
 //! The origin rules of a policy, all kinds together: `cors_allow_origin` and `cors_allow_origin_regex`.
 
 use crate::expression::{self, Expressions};
-use crate::origin::{self, Rule};
+use crate::origin;
 use crate::pattern::Patterns;
+use crate::rule::{self, Rule};
 use crate::set::{self, Set};
 use crate::{list, Problem, Reason};
 
@@ -10,19 +11,19 @@ use crate::{list, Problem, Reason};
 #[derive(Default)]
 pub struct Origins {
     any: bool,
-    /// Exact origins, and `null` where it is named.
+    /// Exact origins, and those that [`origin::is_named`].
     exact: Set,
     patterns: Patterns,
     expressions: Expressions,
 }
 
 impl Origins {
-    /// Whether it is `*`.
+    /// Whether the only rule is `*`.
     pub fn is_any(&self) -> bool {
         self.any
     }
 
-    /// Whether the one `Origin` field of a request holds an allowed origin. Never asked where it is `*`.
+    /// Whether the only `Origin` field of a request contains an allowed origin. Not called if the rule is `*`.
     #[inline(never)]
     pub fn allows(&self, origin: &[u8]) -> bool {
         // Without calls, and with each end a jump into the next function, the common case saves no registers.
@@ -49,11 +50,11 @@ impl Origins {
         self.patterns.is_empty() && self.expressions.is_empty()
     }
 
-    /// What needs a well-formed origin; that one is exact was looked at before.
+    /// Whether a pattern or an expression matches, for which the origin must be well-formed.
     #[inline(never)]
     fn matches(&self, origin: &[u8]) -> bool {
         if self.patterns.is_empty() {
-            // The automaton first: it tells most of what is not allowed, and often all there is to tell.
+            // The automaton first: it rejects most origins that are not allowed, and what it matches often needs no parsing.
             return origin.len() <= origin::MAX_ORIGIN
                 && self.expressions.matches(origin)
                 && (self.expressions.vouches_for(origin) || origin::parse(origin).is_some());
@@ -62,21 +63,21 @@ impl Origins {
     }
 }
 
-/// What the value of a variable allows.
+/// Whether the value of a variable allows an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluated {
-    /// `*` is in it.
+    /// The value contains `*`.
     Any,
-    /// The origin is in it.
+    /// The value contains the origin.
     Allowed,
-    /// It is not.
+    /// The value does not contain the origin.
     Denied,
 }
 
-/// Looks a request's origin up in the value of a variable: exact origins and `null`, or `*`, or nothing. The origin must be
-/// well-formed whatever the value is, because that may hold what the client sent.
+/// Looks a request's origin up in the value of a variable, which is a list of exact origins, `null` and `file://`, or `*`, or
+/// empty. The origin must be well-formed whatever the value is, because the value may contain what the client sent.
 pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
-    let well_formed = origin.filter(|origin| *origin == b"null" || origin::parse(origin).is_some());
+    let well_formed = origin.filter(|origin| origin::is_named(origin) || origin::parse(origin).is_some());
     let mut result = Evaluated::Denied;
     for word in list::words(value) {
         if word == b"*" {
@@ -89,56 +90,70 @@ pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
     result
 }
 
-/// A value that is only right or wrong together with `cors_allow_credentials`.
+/// A value that is right or wrong only together with `cors_allow_credentials`.
 pub struct Concern<P> {
-    /// Where the value stands.
+    /// The place of the value.
     pub place: P,
+    /// The directive that the value belongs to.
+    pub directive: &'static str,
     value: String,
     kind: ConcernKind,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum ConcernKind {
     Any,
+    Null,
     PublicSuffix,
     Insecure,
-    AnyExpression,
-    Reflection,
+    /// Origins that anyone can register: of all kinds, of one kind as in the example, or those of extensions.
+    AnyOrigin,
+    OpenDomain(String),
+    AnyExtension,
 }
 
 impl<P> Concern<P> {
-    /// The directive that holds the value.
-    pub fn directive(&self) -> &'static str {
-        match self.kind {
-            ConcernKind::AnyExpression => "cors_allow_origin_regex",
-            _ => "cors_allow_origin",
-        }
-    }
-
-    /// What is wrong with the value, if anything.
-    pub fn problem(&self, credentials: bool) -> Option<Problem> {
-        let reason = match (self.kind, credentials) {
+    /// Why the value is refused or doubted, if it is.
+    fn reason(&self, credentials: bool) -> Option<Reason> {
+        Some(match (&self.kind, credentials) {
             (ConcernKind::Any, true) => Reason::AnyWithCredentials,
+            (ConcernKind::Null, true) => Reason::NullWithCredentials,
             (ConcernKind::PublicSuffix, true) => Reason::PublicSuffixWithCredentials,
             (ConcernKind::PublicSuffix, false) => Reason::PublicSuffix,
             (ConcernKind::Insecure, true) => Reason::InsecureWithCredentials,
-            (ConcernKind::AnyExpression | ConcernKind::Reflection, true) => Reason::AnyOriginWithCredentials,
-            _ => return None,
-        };
-        Some(Problem::new(self.value.as_bytes(), reason))
+            (ConcernKind::AnyOrigin, true) => Reason::AnyOriginWithCredentials,
+            (ConcernKind::OpenDomain(example), true) => Reason::OpenDomainWithCredentials(example.clone()),
+            (ConcernKind::AnyExtension, true) => Reason::AnyExtensionWithCredentials,
+            (_, false) => return None,
+        })
     }
 }
 
-/// Finished origin rules, and what [`Concern`]s there are about them.
+/// The problems of a level, each with what it is about: all errors, and one warning of each kind for each directive.
+pub fn problems<P>(concerns: &[Concern<P>], credentials: bool) -> Vec<(&Concern<P>, Problem)> {
+    let mut warned = Vec::new();
+    let mut problems = Vec::new();
+    for concern in concerns {
+        let Some(reason) = concern.reason(credentials) else { continue };
+        let kind = (concern.directive, std::mem::discriminant(&reason));
+        if !reason.is_warning() || !warned.contains(&kind) {
+            warned.push(kind);
+            problems.push((concern, Problem::new(concern.value.as_bytes(), reason)));
+        }
+    }
+    problems
+}
+
+/// Finished origin rules, and the [`Concern`]s about them.
 pub type Built<P> = (Origins, Vec<Concern<P>>);
 
-/// Collects the origin rules of one level of a configuration. `P` says where a value stands.
+/// Collects the origin rules of one level of a configuration. `P` is the place of a value.
 pub struct OriginsBuilder<P> {
     origins: Origins,
     sources: Vec<(P, String)>,
     concerns: Vec<Concern<P>>,
     variables: bool,
-    /// Whether something was refused: `*` does not stand alone next to that either.
+    /// Whether a value was rejected. `*` must be the only value, and rejected values count.
     refused: bool,
 }
 
@@ -154,11 +169,14 @@ impl<P> Default for OriginsBuilder<P> {
     }
 }
 
+const LIST: &str = "cors_allow_origin";
+
 impl<P: Clone> OriginsBuilder<P> {
-    /// Adds one value of `cors_allow_origin`; see [`origin::parse_rule`] for what is permitted. A problem that is a warning
-    /// leaves the rules as they were.
+    /// Adds one value of `cors_allow_origin`; see [`rule::parse_rule`] for what is permitted. If the problem is a warning, the
+    /// value has been added anyway, unless it was there already.
     pub fn add(&mut self, value: &[u8], place: P) -> Result<(), Problem> {
-        let rule = origin::parse_rule(value).inspect_err(|_| self.refused = true)?;
+        // The parameter of another directive does not count as a value.
+        let rule = rule::parse_rule(value).inspect_err(|problem| self.refused |= problem.reason != Reason::Always)?;
         let new = match &rule {
             Rule::Any => !std::mem::replace(&mut self.origins.any, true),
             Rule::Exact => self.origins.exact.insert(value),
@@ -171,6 +189,7 @@ impl<P: Clone> OriginsBuilder<P> {
         let text = std::str::from_utf8(value).unwrap_or_default();
         let kind = match rule {
             Rule::Any => Some(ConcernKind::Any),
+            Rule::Exact if value == b"null" => Some(ConcernKind::Null),
             Rule::Pattern(p) if p.host.strip_prefix('.').is_some_and(origin::is_public_suffix) => {
                 Some(ConcernKind::PublicSuffix)
             }
@@ -178,42 +197,60 @@ impl<P: Clone> OriginsBuilder<P> {
             _ => None,
         };
         if let Some(kind) = kind {
-            self.concerns.push(Concern { place, value: text.to_owned(), kind });
+            self.concern(LIST, text, kind, place);
         }
-        self.alone()
+        self.check_wildcard_is_alone()?;
+        match text.split_once("://") {
+            Some((scheme, rest)) if rule::is_misspelt(scheme) => {
+                let suggestion = rule::accepted(format!("https://{rest}"));
+                Err(Problem::new(value, Reason::MisspeltScheme).suggesting(suggestion))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// Adds one value of `cors_allow_origin_regex`, and says what is doubtful about it.
+    fn concern(&mut self, directive: &'static str, value: &str, kind: ConcernKind, place: P) {
+        self.concerns.push(Concern { place, directive, value: value.to_owned(), kind });
+    }
+
+    /// Adds one value of `cors_allow_origin_regex`, and returns what is doubtful about it. A comma that is a value of its own
+    /// separates others, as in the other lists.
     pub fn add_expression(&mut self, value: &[u8], place: P) -> Result<Vec<Problem>, Problem> {
+        if value == b"," {
+            return Ok(Vec::new());
+        }
         let checked = expression::check(value).inspect_err(|_| self.refused = true)?;
         if self.sources.iter().any(|(_, source)| *source == checked.source) {
             return Ok(vec![Problem::new(value, Reason::Duplicate)]);
         }
-        if checked.any_origin {
-            self.concerns.push(Concern {
-                place: place.clone(),
-                value: checked.source.clone(),
-                kind: ConcernKind::AnyExpression,
-            });
+        let exposure = checked.exposure;
+        let is_insecure = checked.is_insecure && exposure.any.is_none();
+        let kinds = [
+            exposure.any.map(|_| ConcernKind::AnyOrigin),
+            exposure.open_domain.map(ConcernKind::OpenDomain),
+            exposure.any_extension.map(|_| ConcernKind::AnyExtension),
+            is_insecure.then_some(ConcernKind::Insecure),
+        ];
+        for kind in kinds.into_iter().flatten() {
+            self.concern("cors_allow_origin_regex", &checked.source, kind, place.clone());
         }
         self.sources.push((place, checked.source));
-        self.alone().map(|()| checked.doubts)
+        self.check_wildcard_is_alone().map(|()| checked.doubts)
     }
 
-    /// Takes note of a value that is only known at run time; see [`evaluated`].
+    /// Notes that there is a value that is known only at run time; see [`evaluated`].
     pub fn add_variable(&mut self) -> Result<(), Problem> {
         self.variables = true;
-        self.alone()
+        self.check_wildcard_is_alone()
     }
 
-    /// Takes note that a value is the request's own `Origin`, whatever that is.
+    /// Notes that a value is the `Origin` of the request itself.
     pub fn add_reflection(&mut self, value: &[u8], place: P) {
-        let value = String::from_utf8_lossy(value).into_owned();
-        self.concerns.push(Concern { place, value, kind: ConcernKind::Reflection });
+        self.concern(LIST, &String::from_utf8_lossy(value), ConcernKind::AnyOrigin, place);
     }
 
-    /// Whether `*`, where it is among the rules, is all that there is.
-    pub fn alone(&self) -> Result<(), Problem> {
+    /// Checks that `*` is the only value, if it is one.
+    pub fn check_wildcard_is_alone(&self) -> Result<(), Problem> {
         let others = self.refused
             || !self.origins.exact.is_empty()
             || !self.origins.patterns.is_empty()
@@ -225,8 +262,8 @@ impl<P: Clone> OriginsBuilder<P> {
         Ok(())
     }
 
-    /// The finished rules, and the values to look at again where credentials are known; or what is too large, and its
-    /// place.
+    /// The finished rules, and the values to check again when it is known whether credentials are allowed; or the expression
+    /// that is too large, and its place.
     pub fn build(mut self) -> Result<Built<P>, (P, Problem)> {
         self.origins.exact.shrink();
         self.origins.expressions = Expressions::new(&self.sources)?;
@@ -286,11 +323,27 @@ mod tests {
         ] {
             assert_eq!(origins.allows(value.as_bytes()), allowed, "{value}");
         }
-        assert!(!build(&[], &[".*"]).allows(b"null"));
+        for named in ["null", "file://"] {
+            assert!(build(&[named], &[]).allows(named.as_bytes()), "{named}");
+            assert!(!build(&["https://a", "file://", "null"], &[]).allows(b"file://a"));
+        }
+        let any = build(&[], &[".*"]);
+        for (value, allowed) in [
+            ("null", false),
+            ("file://", false),
+            ("file://a.example", false),
+            ("file://.", false),
+            ("https://.", false),
+            ("app://.", true),
+            ("files://a", true),
+        ] {
+            assert_eq!(any.allows(value.as_bytes()), allowed, "{value}");
+        }
+        assert!(build(&["https://*.example.org"], &["app://[.]"]).allows(b"app://."));
     }
 
     #[test]
-    fn any_stands_alone() {
+    fn any_must_be_alone() {
         let mut builder = OriginsBuilder::default();
         builder.add(b"*", ()).unwrap();
         assert_eq!(builder.add(b"https://a.example", ()).unwrap_err().reason, Reason::AnyNotAlone);
@@ -300,12 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn any_stands_alone_next_to_mistakes_too() {
+    fn any_is_not_alone_if_others_are_mistakes() {
         let mut builder = OriginsBuilder::default();
         builder.add(b"*", ()).unwrap();
-        assert_eq!(builder.alone(), Ok(()));
+        assert_eq!(builder.check_wildcard_is_alone(), Ok(()));
         assert_eq!(builder.add(b"example.com", ()).unwrap_err().reason, Reason::NoScheme);
-        assert_eq!(builder.alone().unwrap_err().reason, Reason::AnyNotAlone);
+        assert_eq!(builder.check_wildcard_is_alone().unwrap_err().reason, Reason::AnyNotAlone);
     }
 
     /// Mistakes as people make them, of an origin or a pattern that is right. The last part says whether what was meant can
@@ -335,9 +388,9 @@ mod tests {
 
     fn is_accepted(value: &str, credentials: bool) -> bool {
         let mut builder = OriginsBuilder::default();
-        builder.add(value.as_bytes(), ()).is_ok()
+        list::words(value.as_bytes()).all(|word| builder.add(word, ()).is_ok())
             && builder.build().is_ok_and(|(_, concerns)| {
-                concerns.iter().filter_map(|concern| concern.problem(credentials)).all(|problem| problem.is_warning())
+                problems(&concerns, credentials).iter().all(|(_, problem)| problem.is_warning())
             })
     }
 
@@ -376,17 +429,45 @@ mod tests {
     }
 
     #[test]
+    fn misspelt_schemes_are_accepted_with_a_warning() {
+        let mut builder = OriginsBuilder::default();
+        let problem = builder.add(b"htps://a.example", ()).unwrap_err();
+        assert_eq!(
+            (problem.reason, problem.suggestion.as_deref()),
+            (Reason::MisspeltScheme, Some("https://a.example"))
+        );
+        assert_eq!(builder.add(b"httpx://*.com", ()).unwrap_err().suggestion, None);
+        assert!(builder.build().ok().unwrap().0.allows(b"htps://a.example"));
+    }
+
+    #[test]
     fn concerns() {
         let mut builder = OriginsBuilder::default();
-        for value in ["https://*.com", "http://a.example", "https://a.example", "http://localhost:*"] {
+        for value in
+            ["https://*.com", "http://a.example", "https://a.example", "http://localhost:*", "http://b", "null"]
+        {
             builder.add(value.as_bytes(), value).unwrap();
         }
-        builder.add_expression(b"^https://.*$", "any").unwrap();
+        for (expression, place) in [
+            ("^https://.*$", "any"),
+            ("^https?://.*$", "another"),
+            (r"^https://.*a\.com$", "open domain"),
+            (r"^https://.*b\.com$", "another"),
+            ("^chrome-extension://.*$", "extensions"),
+            (r"^https?://app\.a\.com$", "http"),
+            (r"^https?://localhost(:\d+)?$", "local"),
+        ] {
+            builder.add_expression(expression.as_bytes(), place).unwrap();
+        }
+        builder.add_expression(b",", "comma").unwrap();
         builder.add_variable().unwrap();
         builder.add_reflection(b"$origin", "reflection");
         let concerns = builder.build().ok().unwrap().1;
         let reasons = |credentials| -> Vec<_> {
-            concerns.iter().filter_map(|c| c.problem(credentials).map(|p| (c.place, p.reason))).collect()
+            problems(&concerns, credentials)
+                .into_iter()
+                .map(|(concern, problem)| (concern.place, problem.reason))
+                .collect()
         };
         assert_eq!(reasons(false), [("https://*.com", Reason::PublicSuffix)]);
         assert_eq!(
@@ -394,7 +475,11 @@ mod tests {
             [
                 ("https://*.com", Reason::PublicSuffixWithCredentials),
                 ("http://a.example", Reason::InsecureWithCredentials),
+                ("null", Reason::NullWithCredentials),
                 ("any", Reason::AnyOriginWithCredentials),
+                ("open domain", Reason::OpenDomainWithCredentials("https://xa.com".to_owned())),
+                ("extensions", Reason::AnyExtensionWithCredentials),
+                ("http", Reason::InsecureWithCredentials),
                 ("reflection", Reason::AnyOriginWithCredentials)
             ]
         );
@@ -413,6 +498,10 @@ mod tests {
             ("https://A", "https://A", Denied),
             ("a b", "a b", Denied),
             ("https://a", "", Denied),
+            ("app://. https://a", "app://.", Allowed),
+            ("file://", "file://", Allowed),
+            ("file://a", "file://a", Denied),
+            ("null", "file://", Denied),
         ];
         for (value, origin, result) in rows {
             assert_eq!(evaluated(value.as_bytes(), Some(origin.as_bytes())), result, "{value:?} {origin:?}");

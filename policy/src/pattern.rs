@@ -1,23 +1,24 @@
-//! Patterns: `https://*.example.com` (any labels before a domain) and `http://localhost:*` (any port, and none).
+//! Patterns: `https://*.example.com` (any labels before a domain) and `http://localhost:*` (any port, or none).
 //!
-//! A pattern is kept as a key `scheme://host:port`, the host with a dot before it where labels may stand there, the port as
-//! written. An origin is looked up under each end of its host that is as long as the host of some pattern, so the number
-//! of patterns does not matter, only of how many lengths they are; and those are at most the labels of the host.
+//! A pattern is stored as a key `scheme://host:port`, with a dot before the host if labels may come before it, and the port as
+//! written. An origin is looked up under each end of its host that is as long as the host of some pattern. The cost therefore
+//! depends on how many lengths there are, which is at most the number of labels in the host, and not on the number of patterns.
 
-use crate::origin::{Pattern, Tuple, MAX_HOST, MAX_ORIGIN};
+use crate::origin::{Tuple, MAX_HOST, MAX_ORIGIN};
+use crate::rule::Pattern;
 use crate::set::Set;
 
 /// A set of patterns.
 #[derive(Default)]
 pub struct Patterns {
     keys: Set,
-    /// Bit `n` is set where a pattern's host, with its dot, is `n` bytes long.
+    /// Bit `n` is set if the host of a pattern, with its dot, is `n` bytes long.
     lengths: [u64; MAX_HOST / 64 + 1],
     any_port: bool,
 }
 
 impl Patterns {
-    /// Adds a pattern; says whether it was new.
+    /// Adds a pattern, and returns whether it was new.
     pub fn insert(&mut self, pattern: &Pattern<'_>) -> bool {
         let Pattern { scheme, host, port } = pattern;
         self.lengths[host.len() / 64] |= 1 << (host.len() % 64);
@@ -25,7 +26,7 @@ impl Patterns {
         self.keys.insert(format!("{scheme}://{host}{port}").as_bytes())
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -37,7 +38,7 @@ impl Patterns {
         let prefix = origin.scheme.len() + 3;
         key[..prefix - 3].copy_from_slice(origin.scheme);
         key[prefix - 3..prefix].copy_from_slice(b"://");
-        // The whole host, then what follows each of its labels; a dot at the very front is no label's end.
+        // The whole host, then the rest after each of its labels.
         (0..host.len()).filter(|&at| at == 0 || host[at] == b'.').any(|at| {
             let end = &host[at..];
             let length = end.len();
@@ -59,7 +60,8 @@ impl Patterns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::{parse, parse_rule, Rule};
+    use crate::origin::parse;
+    use crate::rule::{parse_rule, Rule};
 
     fn patterns(values: &[&str]) -> Patterns {
         let mut patterns = Patterns::default();

@@ -1,4 +1,5 @@
-//! What a preflight asks for, and whether the lists cover it (Fetch, section "CORS-preflight fetch").
+//! What a preflight asks for, and whether it is on the lists
+//! ([CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
 
 use crate::list::{elements, is_token};
 use crate::{Methods, RequestHeaders};
@@ -12,8 +13,8 @@ pub enum Missing<'a> {
     Header(&'a [u8]),
 }
 
-/// The method of an `Access-Control-Request-Method` field: `None` where it names none or several, which makes the
-/// request no preflight.
+/// The method in an `Access-Control-Request-Method` field. `None` if it contains no method or several, because the request is
+/// not a preflight then.
 #[inline]
 pub fn requested_method(field: &[u8]) -> Option<&[u8]> {
     if is_token(field) {
@@ -23,7 +24,8 @@ pub fn requested_method(field: &[u8]) -> Option<&[u8]> {
     methods.next().filter(|_| methods.next().is_none())
 }
 
-/// What is asked for and not on the lists. `request_headers` is the value of `Access-Control-Request-Headers`.
+/// What is asked for and not on the lists, compared as the browser does in steps 7.5 to 7.7 of a CORS-preflight fetch.
+/// `request_headers` is the value of `Access-Control-Request-Headers`.
 pub fn missing<'s, 'a: 's>(
     methods: &'s Methods,
     headers: &'s RequestHeaders,

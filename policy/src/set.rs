@@ -1,16 +1,16 @@
-//! A set of byte strings that is built once and then only asked: what exact origins and patterns are looked up in.
+//! A set of byte strings that is built once and then only searched: exact origins and patterns are looked up in it.
 //!
-//! The strings lie one behind the other in one buffer; a table of at least four times as many slots, probed linearly,
-//! says where. A look-up costs one multiplication for sixteen bytes, then as a rule one slot and one comparison, whatever the
-//! number of strings. What is asked comes from attackers, what is stored does not: the hash needs no secret, because
-//! nothing that is asked can change how long the runs in the table are.
+//! The strings are stored one after the other in one buffer. A table with at least four times as many slots, probed linearly,
+//! contains their offsets. A look-up costs one multiplication for each sixteen bytes, and usually one slot and one comparison,
+//! whatever the number of strings. Attackers choose the strings that are looked up, but not those that are stored. The hash
+//! therefore needs no secret: no look-up can change how long the runs in the table are.
 
 /// From here on, a string is compared without a call.
 pub const MEDIUM_FROM: usize = 16;
 /// Up to here, it is hashed and compared without a loop.
 pub const MEDIUM_TO: usize = 32;
 
-/// Where one string lies; `len` is 0 in a free slot. `tag` is what the place in the table does not say of the hash.
+/// The position of one string; `len` is 0 in a free slot. `tag` is the part of the hash that does not choose the slot.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     offset: u32,
@@ -28,18 +28,18 @@ pub struct Set {
 }
 
 impl Set {
-    /// How many strings there are.
+    /// The number of strings.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Adds `value`; says whether it was new. Empty strings, strings of 64 KiB and more, and what goes beyond 4 GiB in all, are
-    /// not taken.
+    /// Adds `value`, and returns whether it was new. Empty strings, strings of 64 KiB and more, and strings beyond a total of 4 GiB
+    /// are not added.
     pub fn insert(&mut self, value: &[u8]) -> bool {
         let (Ok(offset), Ok(len)) = (u32::try_from(self.bytes.len()), u16::try_from(value.len())) else {
             return false;
@@ -76,7 +76,7 @@ impl Set {
         let mask = self.slots.len().wrapping_sub(1);
         let hash = hash(value);
         let mut at = hash as usize;
-        // There is always a free slot to stop at; where there are no slots at all, `get` says so.
+        // There is always a free slot to stop at. If there are no slots at all, `get` returns `None`.
         while let Some(slot) = self.slots.get(at & mask) {
             if slot.len == 0 {
                 return false;
@@ -92,7 +92,7 @@ impl Set {
         false
     }
 
-    /// Gives back what was set aside for growing.
+    /// Frees the memory that was reserved for growing.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
     }
@@ -116,12 +116,12 @@ impl Set {
     }
 }
 
-/// The upper half of a hash; the lower one says where to look.
+/// The upper half of a hash; the lower half chooses the slot.
 fn tag(hash: u32) -> u16 {
     (hash >> 16) as u16
 }
 
-/// Compares strings of one length, at least sixteen bytes each: sixteen at a time, the last sixteen overlapping those before.
+/// Compares strings of equal length, of at least sixteen bytes: sixteen at a time, the last sixteen overlapping the previous ones.
 #[inline(always)]
 fn equal(a: &[u8], b: &[u8]) -> bool {
     a.first_chunk::<16>() == b.first_chunk()
@@ -129,7 +129,7 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
         && (a.len() <= 32 || a.chunks_exact(16).zip(b.chunks_exact(16)).all(|(a, b)| a == b))
 }
 
-/// Sixteen bytes at a time, each folded in by a widening multiplication; the last sixteen overlap those before.
+/// Hashes sixteen bytes at a time, folded in by a widening multiplication; the last sixteen overlap the previous ones.
 #[inline(always)]
 fn hash(value: &[u8]) -> u32 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,26 +1,27 @@
-//! `Vary`: what a response has to name so that caches keep its variants apart (RFC 9110, section 12.5.5; Fetch, section
-//! "CORS protocol and HTTP caches").
+//! `Vary`: the request fields that a response depends on, for caches (RFC 9110, section 12.5.5;
+//! [CORS protocol and HTTP caches](https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches)).
 
 use crate::list::elements;
 
-/// What the response to a request other than a preflight depends on.
+/// The fields that the response to a request other than a preflight depends on.
 pub const SIMPLE: &str = "Origin";
-/// What the answer to a preflight depends on.
+/// The fields that the response to a preflight depends on.
 pub const PREFLIGHT: &str = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
 
-/// What the answer to a preflight also depends on under `cors_allow_private_network`.
+/// The field that the response to a preflight also depends on under `cors_allow_private_network`.
 pub const PRIVATE_NETWORK: &str = "Access-Control-Request-Private-Network";
 
-/// Those names of `wanted`, four at most, that the `Vary` field lines of a response do not contain; none if a line contains `*`.
+/// The names in `wanted`, at most four, that are missing from the `Vary` field lines of a response. None is missing if a line
+/// contains `*`.
 pub fn missing<'a>(lines: impl Iterator<Item = &'a [u8]>, wanted: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-    let mut held = [false; 4];
+    let mut found = [false; 4];
     for name in lines.flat_map(elements) {
         let any = name == b"*";
-        for (held, wanted) in held.iter_mut().zip(elements(wanted.as_bytes())) {
-            *held |= any || name.eq_ignore_ascii_case(wanted);
+        for (found, wanted) in found.iter_mut().zip(elements(wanted.as_bytes())) {
+            *found |= any || name.eq_ignore_ascii_case(wanted);
         }
     }
-    elements(wanted.as_bytes()).zip(held).filter(|(_, held)| !held).map(|(name, _)| name)
+    elements(wanted.as_bytes()).zip(found).filter(|(_, found)| !found).map(|(name, _)| name)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One directive as it is read, and the values that it can take.
 
-use cors_policy::{list, Problem, Reason};
+use cors_policy::{list, scalar, Problem, Reason};
 use ngx::ffi::ngx_str_t;
 
 use super::level::MainConf;
@@ -45,6 +45,11 @@ impl Directive<'_> {
         }
     }
 
+    /// The bytes of the arguments.
+    pub fn arguments(&self) -> impl Iterator<Item = &[u8]> {
+        self.values.iter().map(ngx_str_t::as_bytes)
+    }
+
     /// Adds each word of all arguments to a list.
     pub fn add_words(&mut self, mut add: impl FnMut(&mut LevelDirectives, &[u8]) -> Result<(), Problem>) {
         for value in self.values {
@@ -58,9 +63,8 @@ impl Directive<'_> {
         value: &[u8],
         mut add: impl FnMut(&mut LevelDirectives, &[u8]) -> Result<(), Problem>,
     ) {
-        if list::words(value).next().is_none() {
-            self.report(&Problem::new(value, Reason::Empty));
-        }
+        let result = list::check_argument(value, self.arguments());
+        self.check(result);
         for word in list::words(value) {
             let result = add(self.level, word);
             self.check(result);
@@ -78,8 +82,7 @@ impl Directive<'_> {
                 *setting(&mut self.level.settings) = Some(read);
                 self.check(read.check().map_err(|reason| Problem::new(value, reason)));
             }
-            Err(_) if value.contains(&b'$') => self.report(&Problem::new(value, Reason::Variable)),
-            Err(reason) => self.report(&Problem::new(value, reason)),
+            Err(reason) => self.report(&scalar::problem(value, reason)),
         }
     }
 }

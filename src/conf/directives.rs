@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void, CStr};
 use std::ptr;
 use std::sync::Arc;
 
-use cors_policy::{list, origin};
+use cors_policy::{list, rule, Problem, Reason};
 use ngx::core::NGX_CONF_ERROR;
 use ngx::ffi::{
     ngx_command_t, ngx_conf_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF,
@@ -118,9 +118,12 @@ unsafe extern "C" fn read(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf
 
 fn cors_allow_origin(d: &mut Directive<'_>) {
     d.level.has_origins = true;
+    if list::is_empty(d.arguments()) {
+        return d.report(&Problem::new(d.values[0].as_bytes(), Reason::EmptyOrigins));
+    }
     for value in d.values {
         let bytes = value.as_bytes();
-        if !bytes.contains(&b'$') || origin::is_expression(bytes) {
+        if !bytes.contains(&b'$') || rule::is_expression(bytes) {
             let place = d.place.clone();
             d.add_words_of(bytes, |level, word| level.origins.add(word, place.clone()));
             continue;
@@ -136,7 +139,7 @@ fn cors_allow_origin(d: &mut Directive<'_>) {
         let result = d.level.origins.add_variable();
         d.check(result);
     }
-    let result = d.level.origins.alone();
+    let result = d.level.origins.check_wildcard_is_alone();
     d.check(result);
 }
 
@@ -159,7 +162,7 @@ fn cors_allow_origin_regex(d: &mut Directive<'_>) {
             Err(problem) => d.report(&problem),
         }
     }
-    let result = d.level.origins.alone();
+    let result = d.level.origins.check_wildcard_is_alone();
     d.check(result);
 }
 
@@ -170,7 +173,7 @@ fn list<T: Default>(setting: &mut Option<Arc<T>>) -> &mut T {
 
 fn cors_allow_methods(d: &mut Directive<'_>) {
     d.add_words(|level, word| list(&mut level.settings.methods).add(word));
-    let result = list(&mut d.level.settings.methods).alone();
+    let result = list(&mut d.level.settings.methods).check_wildcard_is_alone();
     d.check(result);
 }
 
@@ -181,7 +184,7 @@ fn cors_allow_headers(d: &mut Directive<'_>) {
 fn cors_expose_headers(d: &mut Directive<'_>) {
     d.level.settings.exposed_place = Some(d.place.clone());
     d.add_words(|level, word| list(&mut level.settings.exposed).add(word));
-    let result = list(&mut d.level.settings.exposed).alone();
+    let result = list(&mut d.level.settings.exposed).check_wildcard_is_alone();
     d.check(result);
 }
 

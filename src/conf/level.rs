@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use cors_policy::{expression, Problem, Reason};
+use cors_policy::{kinds, Problem, Reason};
 
 use super::complaints::Complaints;
 use super::directives::{needs, Needs};
@@ -42,7 +42,7 @@ struct VariableUse {
 impl Drop for MainConf {
     fn drop(&mut self) {
         // nginx may unload the library after this.
-        expression::forget();
+        kinds::free_references();
     }
 }
 

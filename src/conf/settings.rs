@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use cors_policy::origins::Concern;
+use cors_policy::origins::{self, Concern};
 use cors_policy::{ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
 
 use super::messages::{Messages, Place};
@@ -130,10 +130,9 @@ impl Settings {
     /// Reports what is only right or wrong together; for the level that sets one of the parts.
     pub fn check_together(&self, messages: &mut Messages, log: Log) {
         let credentials = self.credentials();
-        for concern in self.rules.iter().flat_map(|rules| &rules.concerns) {
-            if let Some(problem) = concern.problem(credentials) {
-                messages.report(log, Some(concern.directive()), &problem, &concern.place);
-            }
+        let concerns = self.rules.as_ref().map_or(&[][..], |rules| &rules.concerns);
+        for (concern, problem) in origins::problems(concerns, credentials) {
+            messages.report(log, Some(concern.directive), &problem, &concern.place);
         }
         if let (true, Some(exposed), Some(place)) = (credentials, &self.exposed, &self.exposed_place) {
             if exposed.is_any() {

@@ -1,0 +1,159 @@
+//! Deterministic automata over the characters of origins, which expressions are compiled to and compared with.
+//!
+//! An expression is matched only against well-formed origins, so before it is compiled its classes are cut down to the
+//! characters of origins: `\d` is ten digits and `.` some forty characters instead of a million. This is what makes it
+//! possible to build the whole automaton when the configuration is read.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+use regex_automata::dfa::{dense, Automaton as _, StartKind};
+use regex_automata::nfa::thompson;
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::start;
+use regex_automata::{Anchored, MatchKind};
+use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
+
+/// The memory limit of an automaton in bytes, and of building it.
+const SIZE_LIMIT: usize = 16 << 20;
+
+/// The number of transitions after which a comparison of two automata gives up.
+const MAX_STEPS: usize = 1 << 24;
+
+/// The bytes of which well-formed origins consist: the first and the last of each range.
+const ALPHABET: [(u8, u8); 7] =
+    [(b'a', b'z'), (b'0', b':'), (b'-', b'/'), (b'+', b'+'), (b'_', b'_'), (b'[', b'['), (b']', b']')];
+
+fn alphabet() -> impl Iterator<Item = u8> {
+    ALPHABET.iter().flat_map(|&(first, last)| first..=last)
+}
+
+/// A deterministic automaton for one expression or several, and the state it starts in.
+pub(crate) struct Automaton {
+    dfa: dense::DFA<Vec<u32>>,
+    start: StateID,
+}
+
+impl Automaton {
+    /// An automaton that matches the whole input against each expression, already cut down by [`on_origins`]; `None` if it
+    /// would be too large.
+    pub fn new(expressions: &[Hir]) -> Option<Self> {
+        let whole = |hir: &Hir| Hir::concat(vec![Hir::look(Look::Start), hir.clone(), Hir::look(Look::End)]);
+        let nfa = thompson::Compiler::new()
+            .configure(
+                thompson::Config::new()
+                    .utf8(false)
+                    .nfa_size_limit(Some(SIZE_LIMIT))
+                    .which_captures(thompson::WhichCaptures::None),
+            )
+            .build_many_from_hir(&expressions.iter().map(whole).collect::<Vec<_>>())
+            .ok()?;
+        let config = dense::Config::new()
+            .start_kind(StartKind::Anchored)
+            .match_kind(MatchKind::All)
+            .accelerate(false)
+            .dfa_size_limit(Some(SIZE_LIMIT))
+            .determinize_size_limit(Some(SIZE_LIMIT));
+        let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
+        let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).ok()?;
+        Some(Automaton { dfa, start })
+    }
+
+    /// Whether some expression matches the whole of `input`.
+    pub fn matches(&self, input: &[u8]) -> bool {
+        let state = input.iter().fold(self.start, |state, &b| self.dfa.next_state(state, b));
+        self.accepts(state)
+    }
+
+    /// The state after `input`; `None` if no match can follow.
+    pub fn run(&self, input: &[u8]) -> Option<StateID> {
+        input.iter().try_fold(self.start, |state, &b| self.next(state, b))
+    }
+
+    /// The state after `b`; `None` if no match can follow.
+    pub fn next(&self, state: StateID, b: u8) -> Option<StateID> {
+        Some(self.dfa.next_state(state, b)).filter(|&next| !self.dfa.is_dead_state(next))
+    }
+
+    /// Whether an input that ends in `state` is matched.
+    pub fn accepts(&self, state: StateID) -> bool {
+        self.dfa.is_match_state(self.dfa.next_eoi_state(state))
+    }
+
+    /// Which of the expressions match an input that ends in `state`: bit `n` for the expression `n`.
+    pub fn matched_by(&self, state: StateID) -> u32 {
+        let end = self.dfa.next_eoi_state(state);
+        if !self.dfa.is_match_state(end) {
+            return 0;
+        }
+        (0..self.dfa.match_len(end)).fold(0, |bits, at| bits | 1 << self.dfa.match_pattern(end, at).as_u32())
+    }
+
+    /// Whether some input over the alphabet of origins is matched here, and by expressions of `other` such that `wanted` holds
+    /// for their bits. `None` if that takes too many steps to find out.
+    pub fn matches_with(&self, other: &Automaton, mut wanted: impl FnMut(u32) -> bool) -> Option<bool> {
+        // A fixed hash: reading the same configuration takes the same steps each time.
+        let mut seen = HashSet::<_, BuildHasherDefault<DefaultHasher>>::from_iter([(self.start, other.start)]);
+        let mut open = vec![(self.start, other.start)];
+        let mut steps = 0;
+        while let Some((ours, theirs)) = open.pop() {
+            if self.accepts(ours) && wanted(other.matched_by(theirs)) {
+                return Some(true);
+            }
+            for b in alphabet() {
+                let Some(next) = self.next(ours, b) else { continue };
+                let next = (next, other.dfa.next_state(theirs, b));
+                if seen.insert(next) {
+                    open.push(next);
+                }
+                steps += 1;
+                if steps > MAX_STEPS {
+                    return None;
+                }
+            }
+        }
+        Some(false)
+    }
+}
+
+/// Cuts an expression down to what can match a part of an origin: see the module's documentation.
+pub(crate) fn on_origins(hir: &Hir) -> Hir {
+    let all = |subs: &[Hir]| subs.iter().map(on_origins).collect::<Vec<_>>();
+    match hir.kind() {
+        HirKind::Empty => Hir::empty(),
+        HirKind::Literal(literal)
+            if literal.0.iter().all(|b| ALPHABET.iter().any(|(first, last)| (first..=last).contains(&b))) =>
+        {
+            Hir::literal(literal.0.clone())
+        }
+        HirKind::Literal(_) => Hir::fail(),
+        HirKind::Class(class) => {
+            let mut bytes = match class {
+                Class::Bytes(bytes) => bytes.clone(),
+                Class::Unicode(unicode) => {
+                    ClassBytes::new(unicode.iter().filter(|range| range.start().is_ascii()).map(|range| {
+                        let end = u8::try_from(range.end()).unwrap_or(0x7f).min(0x7f);
+                        ClassBytesRange::new(range.start() as u8, end)
+                    }))
+                }
+            };
+            bytes.intersect(&ClassBytes::new(ALPHABET.map(|(first, last)| ClassBytesRange::new(first, last))));
+            Hir::class(Class::Bytes(bytes))
+        }
+        HirKind::Look(look) => Hir::look(match look {
+            Look::WordUnicode => Look::WordAscii,
+            Look::WordUnicodeNegate => Look::WordAsciiNegate,
+            Look::WordStartUnicode => Look::WordStartAscii,
+            Look::WordEndUnicode => Look::WordEndAscii,
+            Look::WordStartHalfUnicode => Look::WordStartHalfAscii,
+            Look::WordEndHalfUnicode => Look::WordEndHalfAscii,
+            other => *other,
+        }),
+        HirKind::Repetition(repetition) => {
+            Hir::repetition(Repetition { sub: Box::new(on_origins(&repetition.sub)), ..repetition.clone() })
+        }
+        HirKind::Capture(Capture { sub, .. }) => on_origins(sub),
+        HirKind::Concat(subs) => Hir::concat(all(subs)),
+        HirKind::Alternation(subs) => Hir::alternation(all(subs)),
+    }
+}
