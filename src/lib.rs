@@ -19,7 +19,7 @@ use ::ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf};
 
 use conf::{LocationConf, MainConf};
 use nginx::barrier::{self, guard};
-use nginx::configuration::{allocate, Configuration};
+use nginx::configuration::Configuration;
 use nginx::request::{set_context_index, Code};
 use serve::{filter, keep, phase, variables};
 
@@ -89,24 +89,22 @@ unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     #[cfg(feature = "fault-injection")]
     nginx::fault::read();
     // SAFETY: nginx calls it with the configuration that it reads.
-    let log = unsafe { Configuration::from_ptr(cf).log() };
+    let cf = unsafe { Configuration::from_ptr(cf) };
     guard(
-        || log,
+        || cf.log(),
         ptr::null_mut(),
         || {
             barrier::install_hook();
             set_context_index(MainConf::module().ctx_index);
-            // SAFETY: nginx calls it with the configuration that it reads.
-            unsafe { allocate(cf, MainConf::default()) }
+            cf.allocate(MainConf::default())
         },
     )
 }
 
 unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: nginx calls it with the configuration that it reads.
-    let log = unsafe { Configuration::from_ptr(cf).log() };
-    // SAFETY: nginx calls it with the configuration that it reads.
-    guard(|| log, ptr::null_mut(), || unsafe { allocate(cf, LocationConf::default()) })
+    let cf = unsafe { Configuration::from_ptr(cf) };
+    guard(|| cf.log(), ptr::null_mut(), || cf.allocate(LocationConf::default()))
 }
 
 /// All directives have been read, and nothing of the running configuration has changed yet: the last place where a mistake

@@ -70,12 +70,24 @@ impl MainConf {
                 self.messages.report(log, Some(used.directive), &problem, &used.place);
             }
         }
+        // An internal redirect never leaves the server.
+        let mut servers = Vec::new();
         cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf| {
             conf.slot = slot;
             conf.complete(above, self, cf);
+            if conf.depth == 1 {
+                servers.push(false);
+            }
+            if let Some(enforces) = servers.last_mut() {
+                *enforces |= conf.policy().is_some_and(|policy| policy.rules.enforce);
+            }
         });
-        let enforces = self.levels.iter().any(|level| level.enforces.get());
+        let mut servers = servers.into_iter();
+        let mut enforces = false;
         cf.each_level(|_, conf: &mut LocationConf| {
+            if conf.depth == 1 {
+                enforces = servers.next().unwrap_or(false);
+            }
             conf.reads_all = enforces;
             conf.is_simple = !enforces && conf.policy().is_some_and(|policy| policy.mode == Mode::List);
         });

@@ -84,6 +84,15 @@ impl Body {
         Body(chain)
     }
 
+    /// Whether there is nothing in it: a filter before has sent what it had held back.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_null()
+    }
+
+    pub(super) fn into_ptr(self) -> *mut ngx_chain_t {
+        self.0
+    }
+
     /// Takes the part as sent without sending it; returns whether it is the last.
     pub fn discard(self) -> bool {
         let mut is_last = false;

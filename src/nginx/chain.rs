@@ -11,6 +11,7 @@ use ngx::ffi::{
 use ngx::http::HttpModuleMainConf as _;
 use ngx::http::NgxHttpCoreModule;
 
+use super::answer::Body;
 use super::configuration::Configuration;
 use super::fallible::ngx_array_push;
 use super::request::{Code, Request};
@@ -102,9 +103,9 @@ impl Link<BodyFunction> {
 
     /// Calls the filter behind this place.
     #[inline(always)]
-    pub fn next(&self, mut r: Request<'_>, body: *mut ngx_chain_t) -> ngx_int_t {
+    pub fn next(&self, mut r: Request<'_>, part: Body) -> ngx_int_t {
         // SAFETY: a filter of nginx's, called with what nginx has called us with, and the request is given up.
-        unsafe { (*self.0.get())(r.as_ptr(), body) }
+        unsafe { (*self.0.get())(r.as_ptr(), part.into_ptr()) }
     }
 
     /// Puts `filter` in front of the body filters that are there, unless it is there already.

@@ -62,8 +62,21 @@ impl<'c> Configuration<'c> {
     /// Keeps `value` for as long as the configuration lives, and so for as long as anything that refers to it; `None` if memory
     /// runs out.
     pub fn keep<T>(&self, value: T) -> Option<&'static T> {
-        // SAFETY: nginx reads the configuration, and frees what is kept with all of it.
-        unsafe { allocate(ptr::from_ref(&*self.0).cast_mut(), value).cast::<T>().as_ref() }
+        // SAFETY: nginx frees what is allocated with all of the configuration.
+        unsafe { self.allocate(value).cast::<T>().as_ref() }
+    }
+
+    /// Puts `value` into the configuration's memory, and drops it with that; null if memory runs out.
+    pub fn allocate<T>(&self, value: T) -> *mut c_void {
+        const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
+        // SAFETY: a configuration has a pool.
+        let Some(cleanup) = (unsafe { ngx_pool_cleanup_add(self.0.pool, size_of::<T>()).as_mut() }) else {
+            return ptr::null_mut();
+        };
+        // SAFETY: nginx has put memory of that size there.
+        unsafe { cleanup.data.cast::<T>().write(value) };
+        cleanup.handler = Some(drop_value::<T>);
+        cleanup.data
     }
 
     /// Calls `visit` for each level (`http`, `server`, `location`) with the module's configuration of the level above and its
@@ -114,22 +127,6 @@ unsafe fn each_location<L>(
             at = (*at).next;
         }
     }
-}
-
-/// Keeps `value` for as long as the configuration lives; null if memory runs out.
-///
-/// # Safety
-/// `cf` is a configuration that nginx reads.
-pub unsafe fn allocate<T>(cf: *mut ngx_conf_t, value: T) -> *mut c_void {
-    const { assert!(align_of::<T>() <= NGX_ALIGNMENT) };
-    // SAFETY: the caller's promise.
-    let Some(cleanup) = (unsafe { ngx_pool_cleanup_add((*cf).pool, size_of::<T>()).as_mut() }) else {
-        return ptr::null_mut();
-    };
-    // SAFETY: nginx has put memory of that size there.
-    unsafe { cleanup.data.cast::<T>().write(value) };
-    cleanup.handler = Some(drop_value::<T>);
-    cleanup.data
 }
 
 unsafe extern "C" fn drop_value<T>(data: *mut c_void) {

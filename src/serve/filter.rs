@@ -211,20 +211,19 @@ fn take_over(mut r: Request<'_>, location: &LocationConf, status: u16) -> ngx_in
 }
 
 unsafe extern "C" fn body(request: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    // SAFETY: nginx calls it with a request.
-    let r = unsafe { Request::from_ptr(request) };
+    // SAFETY: nginx calls it with a request and a part of the body.
+    let (r, part) = unsafe { (Request::from_ptr(request), Body::from_ptr(chain)) };
     let location: &LocationConf = r.location();
-    if r.kept(location.slot).drops_body.get() && r.is_main() && !chain.is_null() {
-        // SAFETY: nginx calls it with a part of the body.
-        return drop_body(r, location, unsafe { Body::from_ptr(chain) });
+    if r.kept(location.slot).drops_body.get() && r.is_main() && !part.is_empty() {
+        return drop_body(r, location, part);
     }
-    BEHIND_BODY.next(r, chain)
+    BEHIND_BODY.next(r, part)
 }
 
 /// Sends the end of the body, and nothing else of it.
 #[cold]
-fn drop_body(mut r: Request<'_>, location: &LocationConf, body: Body) -> ngx_int_t {
-    if !body.discard() {
+fn drop_body(mut r: Request<'_>, location: &LocationConf, part: Body) -> ngx_int_t {
+    if !part.discard() {
         return Code::OK.0;
     }
     r.kept(location.slot).drops_body.set(false);
