@@ -9,7 +9,7 @@
 
 use std::ptr;
 
-use cors_policy::Status;
+use cors_policy::{Decision, Status};
 use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
@@ -150,7 +150,7 @@ fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> R
         return Ok(());
     }
     let is_preflight = decision.status.is_preflight();
-    let is_left_to_others = is_preflight && !policy.answers_preflights;
+    let is_left_to_others = is_left_alone(policy, decision);
     if !is_left_to_others {
         denial::log(r, policy, kept);
     }
@@ -161,6 +161,12 @@ fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> R
         return write::vary_only(r, policy, is_preflight);
     }
     write::response(r, policy, &facts, is_preflight, decision.grant)
+}
+
+/// Whether the response is that of others, as it is.
+fn is_left_alone(policy: &Policy, decision: Decision) -> bool {
+    let is_left_to_others = decision.status.is_preflight() && !policy.answers_preflights;
+    !policy.is_active || decision.status == Status::Bypass || is_left_to_others
 }
 
 fn has_allow_origin(r: &mut Request<'_>) -> bool {
@@ -237,10 +243,8 @@ unsafe extern "C" fn early_hints(request: *mut ngx_http_request_t) -> ngx_int_t 
     let mut r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
-    if let (Some(policy), Some(decision), true) = (kept.policy.get(), kept.decision.get(), r.is_main()) {
-        let is_left_to_others = decision.status.is_preflight() && !policy.answers_preflights;
-        let does_nothing = !policy.is_active || policy.dry_run || decision.status == Status::Bypass;
-        if !does_nothing && !is_left_to_others && policy.overrides {
+    if let (Some((policy, _, decision)), true) = (kept.decided(&r), r.is_main()) {
+        if policy.overrides && !policy.dry_run && !is_left_alone(policy, decision) {
             r.guard(false, |r| write::remove(r));
         }
     }
