@@ -151,6 +151,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("ngx_http_request_t", "expect_tested", "EXPECT_TESTED"),
     ("ngx_http_request_t", "internal", "INTERNAL"),
     ("ngx_http_request_t", "keepalive", "KEEPALIVE"),
+    ("ngx_http_request_t", "error_page", "ERROR_PAGE"),
     ("ngx_buf_t", "last_buf", "LAST_BUF"),
 ];
 

@@ -14,7 +14,7 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use ::ngx::core::NGX_CONF_ERROR;
-use ::ngx::ffi::{ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_HTTP_MODULE};
+use ::ngx::ffi::{ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_HTTP_MODULE};
 use ::ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf};
 
 use conf::{LocationConf, MainConf};
@@ -64,22 +64,43 @@ pub static mut ngx_http_cors_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of!(CONTEXT).cast_mut().cast(),
     commands: ptr::addr_of_mut!(conf::directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
-    init_module: Some(init_module),
+    ..ngx_module_t::default()
+};
+
+static FIRST_CONTEXT: ngx_http_module_t = ngx_http_module_t {
+    preconfiguration: None,
+    postconfiguration: Some(postconfiguration_of_last),
+    create_main_conf: None,
+    init_main_conf: None,
+    create_srv_conf: None,
+    merge_srv_conf: None,
+    create_loc_conf: None,
+    merge_loc_conf: None,
+};
+
+/// A second entry in nginx's list, behind all that are there. It has no directives: nginx builds its chains module by module,
+/// so that the last is in front.
+#[no_mangle]
+pub static mut ngx_http_cors_first_module: ngx_module_t = ngx_module_t {
+    ctx: ptr::addr_of!(FIRST_CONTEXT).cast_mut().cast(),
+    type_: NGX_HTTP_MODULE as ngx_uint_t,
     ..ngx_module_t::default()
 };
 
 /// What nginx looks for in a library that it is told to load.
 #[cfg(not(feature = "nginx-build"))]
 #[no_mangle]
-pub static mut ngx_modules: [*const ngx_module_t; 2] = [ptr::addr_of!(ngx_http_cors_module), ptr::null()];
+pub static mut ngx_modules: [*const ngx_module_t; 3] =
+    [ptr::addr_of!(ngx_http_cors_module), ptr::addr_of!(ngx_http_cors_first_module), ptr::null()];
 
 /// Their names.
 #[cfg(not(feature = "nginx-build"))]
 #[no_mangle]
-pub static mut ngx_module_names: [*const c_char; 2] = [c"ngx_http_cors_module".as_ptr(), ptr::null()];
+pub static mut ngx_module_names: [*const c_char; 3] =
+    [c"ngx_http_cors_module".as_ptr(), c"ngx_http_cors_first_module".as_ptr(), ptr::null()];
 
 /// The module's position in the filter chain: listed before the headers filter, so it runs after `add_header` has been
-/// applied.
+/// applied. The second module is not in the list, and so behind all others.
 #[cfg(not(feature = "nginx-build"))]
 #[no_mangle]
 pub static mut ngx_module_order: [*const c_char; 3] =
@@ -108,7 +129,7 @@ unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
 }
 
 /// All directives have been read, and nothing of the running configuration has changed yet: the last place where a mistake
-/// may be found. After this, nothing fails. nginx rebuilds its filter chains in `postconfiguration`, module by module, in the
+/// may be found. After this, nothing of the module's fails. nginx rebuilds its filter chains in `postconfiguration`, module by module, in the
 /// process that goes on if the configuration is refused.
 unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *mut c_char {
     // SAFETY: nginx calls it with the configuration that it reads, and what `create_main_conf` has made.
@@ -136,7 +157,7 @@ unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     Code::OK.0
 }
 
-unsafe extern "C" fn init_module(_: *mut ngx_cycle_t) -> ngx_int_t {
+unsafe extern "C" fn postconfiguration_of_last(_: *mut ngx_conf_t) -> ngx_int_t {
     filter::install_first();
     Code::OK.0
 }

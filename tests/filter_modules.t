@@ -66,7 +66,7 @@ my @kinds = (
 	['rejected HEAD', ['HEAD', "Origin: $evil"], 403],
 );
 
-$t->plan(@cases * 3 * 2 * @kinds + 1);
+$t->plan(@cases * 4 * 3 * @kinds + 1);
 
 cmp_ok(scalar @cases, '>', 3, 'there are filters');
 
@@ -134,6 +134,17 @@ http {
             cors off;
             return 200 here;
         }
+
+        # A filter that makes an error of the answer does not take it elsewhere.
+        location /elsewhere {
+            FILTER
+            error_page 415 500 = /other;
+            return 200 here;
+        }
+
+        location /other {
+            return 200 there;
+        }
     }
 
     # The redirect to a slash is answered before any handler of the location.
@@ -152,6 +163,7 @@ EOF
 	$t->run();
 
 	for my $place (['/204', 'localhost', 204], ['/200', 'localhost', 200],
+		['/elsewhere', 'localhost', 204],
 		['/slash', 'redirects', 204])
 	{
 		my ($uri, $host, $status) = @$place;
@@ -166,6 +178,8 @@ EOF
 			$expected //= $status;
 			$expected = qr/\d+/ if $holds_back{$name};
 			like(cors($r) =~ s/ .*//r, qr/^$expected$/, $test);
+
+			unlike($r, qr/there$/, "$test: not redirected");
 
 			# What follows on the connection is the next response.  nginx closes
 			# it after an error that a filter has found.

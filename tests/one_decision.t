@@ -56,6 +56,8 @@ my %scripted = (
 		ngx.req.set_uri("/second", true) }'],
 	echo_exec => ['echo', 'echo_exec /second;'],
 	js_redirect => ['js', 'js_content main.redirect;'],
+	lua_options => ['lua', 'set_by_lua_block $z { ngx.req.set_method(ngx.HTTP_OPTIONS) return "" }
+		rewrite ^ /second last;'],
 	more_clear => ['headers_more_filter',
 		'more_clear_input_headers Origin Sec-Fetch-Site; rewrite ^ /second last;'],
 );
@@ -70,7 +72,7 @@ for (grep { $has{$scripted{$_}[0]} } keys %scripted) {
 }
 
 my $scripts = ($has{headers_more_filter} ? 4 : 0) + ($has{js} ? 2 : 0);
-$t->plan(2 * keys(%ways) * keys(%lax) + 46 + $scripts);
+$t->plan(2 * keys(%ways) * keys(%lax) + 51 + $scripts);
 
 my $firsts = join '', map { my $lax = $_; map { <<"EOC" } sort keys %ways } sort keys %lax;
         location /$_-$lax/ {
@@ -103,7 +105,7 @@ EOC
 $t->write_file('main.js', <<'EOF');
 function redirect(r) { r.internalRedirect('/second') }
 function variables(r) {
-	var written = ['cors policy', 'cors kept 1', 'cors kept 2', 'cors kept 3'];
+	var written = ['cors policy', 'cors kept 2', 'cors kept 4', 'cors kept 5'];
 	written = written.filter(function (name) {
 		try { r.variables[name] = 'x'.repeat(40); return true } catch (e) { return false }
 	});
@@ -147,6 +149,10 @@ http {
     map $cors_origin$arg_b $volatile_b {
         volatile;
         default "$cors_origin$volatile_a";
+    }
+
+    map $host $any {
+        default *;
     }
 
     map $arg_star $star {
@@ -351,6 +357,63 @@ http {
             cors_enforce on;
             return 200;
         }
+
+        # What a variable says does not depend on credentials; what it allows does.
+
+        location /any-first {
+            cors_allow_origin $any;
+            cors_max_age 5;
+            try_files /none @any-second;
+        }
+
+        location @any-second {
+            cors_allow_origin $any;
+            cors_allow_credentials on;
+            cors_enforce on;
+            return 200 reached;
+        }
+
+        location /left {
+            cors_preflight off;
+            try_files /none @own;
+        }
+
+        location @own {
+            cors_allow_methods PUT PATCH;
+            proxy_pass http://127.0.0.1:8081;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  inherits;
+
+        cors_allow_origin $any;
+
+        location /first {
+            cors_max_age 5;
+            try_files /none @second;
+        }
+
+        location @second {
+            cors_allow_credentials on;
+            cors_enforce on;
+            return 200 reached;
+        }
+
+        location /credentials {
+            cors_allow_credentials on;
+            try_files /none @any;
+        }
+
+        location @any {
+            cors_allow_credentials off;
+            return 200;
+        }
+
+        # A configuration may have names with spaces.
+        set "$cors kept 1" x;
+        set "$cors kept 3" x;
     }
 
     server {
@@ -518,6 +581,27 @@ for (['none', 'cross-site'], ['cross-site', 'none'], ['same-origin', '']) {
 is(cors(request('POST', '/twice', 'Sec-Fetch-Site: none',
 	'Sec-Fetch-Site: same-origin', 'Content-Length: 0')) =~ s/ .*//r, 200,
 	'all vouch for it');
+
+# A variable that is '*' under credentials, whatever a first location made of it
+
+like(request('POST', '/first', 'Host: inherits', "Origin: $evil",
+	'Content-Length: 0'), qr/^HTTP\/1.1 403 (?!.*reached)/s,
+	"'*' of a first location without credentials");
+is(cors(get('/credentials', $evil, 'Host: inherits')), '200 -Allow-Origin: *',
+	"'*' after a first location with credentials");
+is(cors(request('POST', '/any-first', "Origin: $evil", 'Content-Length: 0'))
+	=~ s/ .*//r, 403, "'*' of another rule");
+
+# What the first policy says of preflights is kept
+
+like(cors(preflight('/left', $a)), qr/^40[45] /, 'left to the application');
+
+# A rejection without Origin
+
+$t->write_file('error.log', '');
+request('POST', '/twice', 'Sec-Fetch-Site: cross-site', 'Content-Length: 0');
+like($t->read_file('error.log'), qr/rejected, Sec-Fetch-Site is "cross-site"/,
+	'the line of a rejection without Origin');
 
 # A closed server is closed for everyone
 

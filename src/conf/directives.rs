@@ -16,20 +16,10 @@ use ngx::ffi::{
 
 use super::argument::Directive;
 use super::level::{LocationConf, MainConf};
+use super::settings::Needs;
 use crate::nginx::barrier::guard;
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::configuration::Configuration;
-
-/// What a directive needs at its level, or below it, to have an effect.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Needs {
-    /// Nothing.
-    Nothing,
-    /// Origin rules: it describes the response to an allowed origin, and enforcement alone allows none.
-    OriginRule,
-    /// Origin rules, or enforcement.
-    Policy,
-}
 
 /// A directive: how many values it takes, what it needs, and what reads it.
 struct Row {
@@ -88,12 +78,6 @@ pub static mut COMMANDS: [ngx_command_t; DIRECTIVES.len() + 1] = {
     commands
 };
 
-/// What the directive of this name needs to have an effect.
-pub fn needs(directive: &str) -> Needs {
-    let row = DIRECTIVES.iter().find(|row| row.name.to_bytes() == directive.as_bytes());
-    row.map_or(Needs::Nothing, |row| row.needs)
-}
-
 unsafe extern "C" fn read(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
     // SAFETY: nginx calls it with the configuration that it reads, a row of `COMMANDS`, and this module's configuration of
     // the level, one directive at a time.
@@ -108,7 +92,7 @@ unsafe extern "C" fn read(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf
             let name = row.name.to_str().expect("an ASCII name");
             let place = main.messages.place(&cf);
             let level = conf.directives();
-            level.note(name, &place);
+            level.note(name, row.needs, &place);
             let values = cf.arguments();
             (row.read)(&mut Directive { cf: &mut cf, name, place, values, level, main });
             ptr::null_mut()

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use cors_policy::{kinds, Problem, Reason};
 
 use super::complaints::Complaints;
-use super::directives::{needs, Needs};
 use super::messages::{Messages, Place};
 use super::policy::{Mode, Policy};
-use super::settings::{LevelDirectives, OriginRules, Settings};
+use super::settings::{LevelDirectives, Needs, OriginRules, Settings};
 use crate::nginx::chain::Next;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::log::Log;
@@ -101,8 +100,8 @@ impl MainConf {
     /// Warns of directives that no request ever makes a difference to.
     fn warn_of_what_has_no_effect(&mut self, log: Log) {
         for level in std::mem::take(&mut self.levels) {
-            for (directive, place) in &level.places {
-                let has_effect = match needs(directive) {
+            for (directive, needs, place) in &level.places {
+                let has_effect = match needs {
                     Needs::Nothing => true,
                     Needs::OriginRule => level.allows.get(),
                     Needs::Policy => level.allows.get() || level.enforces.get(),
@@ -126,6 +125,8 @@ pub struct LocationConf {
     pub reads_all: bool,
     /// Whether the list of origins decides alone, and nothing but `Origin` is read.
     pub is_simple: bool,
+    /// The policy of the server.
+    pub server_policy: Option<&'static Policy>,
     policy: Option<&'static Policy>,
     /// How many levels are above.
     depth: u32,
@@ -141,6 +142,7 @@ impl Default for LocationConf {
             is_own: false,
             reads_all: false,
             is_simple: false,
+            server_policy: None,
             policy: None,
             depth: 0,
             directives: None,
@@ -176,6 +178,7 @@ impl LocationConf {
             }
         };
         self.policy = level.policy;
+        self.server_policy = above.filter(|_| self.depth > 1).map_or(self.policy, |above| above.server_policy);
         self.level = Some(level);
     }
 }
@@ -185,7 +188,7 @@ struct Level {
     settings: Settings,
     policy: Option<&'static Policy>,
     parent: Option<Rc<Level>>,
-    places: Vec<(&'static str, Place)>,
+    places: Vec<(&'static str, Needs, Place)>,
     /// Whether it has origin rules, or a level below it has.
     allows: Cell<bool>,
     /// Whether it enforces, or a level below it does.

@@ -10,11 +10,22 @@ use super::messages::{Messages, Place};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::log::{Level, Log};
 
+/// What a directive needs at its level, or below it, to have an effect.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Needs {
+    /// Nothing.
+    Nothing,
+    /// Origin rules: it describes the response to an allowed origin, and enforcement alone allows none.
+    OriginRule,
+    /// Origin rules, or enforcement.
+    Policy,
+}
+
 /// What the directives of one level say.
 #[derive(Default)]
 pub struct LevelDirectives {
     /// Each directive that appears, with the first place where it does.
-    pub places: Vec<(&'static str, Place)>,
+    pub places: Vec<(&'static str, Needs, Place)>,
     /// Whether there is an origin rule.
     pub has_origins: bool,
     /// Exact origins, patterns and expressions.
@@ -27,9 +38,9 @@ pub struct LevelDirectives {
 
 impl LevelDirectives {
     /// Takes note of a directive.
-    pub fn note(&mut self, directive: &'static str, place: &Place) {
-        if self.places.iter().all(|(other, _)| *other != directive) {
-            self.places.push((directive, place.clone()));
+    pub fn note(&mut self, directive: &'static str, needs: Needs, place: &Place) {
+        if self.places.iter().all(|(other, ..)| *other != directive) {
+            self.places.push((directive, needs, place.clone()));
         }
     }
 }

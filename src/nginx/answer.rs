@@ -3,7 +3,7 @@
 use ngx::ffi::{ngx_chain_t, ngx_http_clean_header, ngx_int_t, ngx_uint_t, NGX_HTTP_LAST, NGX_HTTP_OK, NGX_OK};
 
 use super::fallible::{ngx_http_discard_request_body, ngx_http_send_header, ngx_http_send_special};
-use super::layout::{DISABLE_NOT_MODIFIED, EXPECT_TESTED, HEADER_ONLY, KEEPALIVE, LAST_BUF};
+use super::layout::{DISABLE_NOT_MODIFIED, ERROR_PAGE, EXPECT_TESTED, HEADER_ONLY, KEEPALIVE, LAST_BUF};
 use super::request::{Code, Request};
 
 impl Request<'_> {
@@ -59,6 +59,8 @@ impl Request<'_> {
     fn set_empty(&mut self, status: u16) {
         // Like `ngx_http_special_response_handler`: nobody is asked to send a body that is not wanted.
         EXPECT_TESTED.set(self.fields_mut());
+        // A filter may turn the answer into an error: that ends the request as well, and `error_page` does not take it elsewhere.
+        ERROR_PAGE.set(self.fields_mut());
         if self.has_body() {
             // SAFETY: nginx allows it for every request that gets an answer.
             if unsafe { ngx_http_discard_request_body(self.as_ptr()) } != NGX_OK as ngx_int_t {

@@ -128,18 +128,12 @@ impl<F: Copy> Link<F> {
     }
 }
 
-/// Whether a filter is the first of all that see a response's header.
-pub fn is_first(filter: Function) -> bool {
-    // SAFETY: nginx runs one thread.
-    unsafe { ngx_http_top_header_filter }.is_some_and(|first| ptr::fn_addr_eq(first, filter))
-}
-
 /// Puts `handler` in front of those of the REWRITE phase, and returns the one that it has to call.
 ///
 /// nginx calls the handlers of a phase in reverse order of registration (`ngx_http_init_phase_handlers`). If only one is there,
 /// that of `ngx_http_rewrite_module`, `handler` takes its place and calls it, which spares every request a round of the phase
-/// engine. Others, such as that of Lua, move themselves behind the rest when the first request comes, so their places are
-/// left to them.
+/// engine. Others, such as that of Lua, move themselves behind the rest when the first request comes
+/// (unless `rewrite_by_lua_no_postpone` is on), so their places are left to them.
 pub fn install_phase_handler(cf: &mut Configuration<'_>, handler: Function) -> Next {
     let Some(core) = NgxHttpCoreModule::main_conf_mut(cf.fields()) else { return Next::DECLINES };
     let handlers = &mut core.phases[ngx_http_phases_NGX_HTTP_REWRITE_PHASE as usize].handlers;

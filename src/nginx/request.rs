@@ -152,17 +152,9 @@ impl<'r> Request<'r> {
         INTERNAL.is_set(self.fields())
     }
 
-    /// The kind of the method that the client sent: `error_page` and `X-Accel-Redirect` turn methods into GET.
-    #[inline(always)]
+    /// The kind of the method that the client sent: scripts may set another, and `error_page` and `X-Accel-Redirect` turn
+    /// methods into GET.
     pub fn method_sent(&self) -> Method {
-        if !self.is_internal() {
-            return self.method();
-        }
-        self.method_of_request_line()
-    }
-
-    #[cold]
-    fn method_of_request_line(&self) -> Method {
         // SAFETY: nginx keeps the line as long as the request, and makes one for HTTP/2 and HTTP/3.
         let line: &[u8] = unsafe { strings::slice(&self.fields().request_line) };
         match line.split(|&b| b == b' ').next() {

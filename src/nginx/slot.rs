@@ -2,8 +2,8 @@
 //!
 //! An internal redirect clears the contexts of modules (`ngx_http_internal_redirect`) but not the values of indexed variables,
 //! which nginx zeroes once, when the request begins. A slot is the values of a few such variables in a row. Their names are
-//! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and contain a space, which no
-//! configuration can write.
+//! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and are none that the configuration
+//! defines.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -124,16 +124,16 @@ impl<L> Slot<L> {
 const VALUE: usize = size_of::<ngx_http_variable_value_t>();
 
 impl<L: Keeps> Slot<L> {
-    /// Reserves the memory in each request of the configuration that is being read; `None` if memory runs out. `names` are
-    /// those of variables, as many as it takes.
-    pub fn reserve<const N: usize>(cf: &mut Configuration<'_>, names: [&'static str; N]) -> Option<Slot<L>> {
-        const {
-            assert!(size_of::<L::Of<'static>>() <= N * VALUE, "more names are needed");
-            assert!(align_of::<L::Of<'static>>() <= align_of::<ngx_http_variable_value_t>());
-        }
+    /// Reserves the memory in each request of the configuration that is being read, when all directives have been read; `None`
+    /// if memory runs out. The names of the variables begin with `name`.
+    pub fn reserve(cf: &mut Configuration<'_>, name: &str) -> Option<Slot<L>> {
+        const { assert!(align_of::<L::Of<'static>>() <= align_of::<ngx_http_variable_value_t>()) };
+        let mut names = (1..).map(|number| format!("{name} {number}"));
         let mut first = None;
-        for (at, name) in names.into_iter().enumerate() {
-            let index = variable::add_hidden(cf, name)?;
+        for at in 0..size_of::<L::Of<'static>>().div_ceil(VALUE) {
+            // `set` and `map` may define a variable of any name.
+            let name = names.find(|name| !variable::is_defined(cf, name))?;
+            let index = variable::add_hidden(cf, &name)?;
             // nginx hands out indices in a row (`ngx_http_get_variable_index`).
             if index != *first.get_or_insert(index) + at {
                 return None;

@@ -28,14 +28,14 @@ pub fn add(cf: &mut Configuration<'_>, name: &'static str, get: ngx_http_get_var
 }
 
 /// Adds a variable that nobody can look up by its name; returns its index.
-pub(super) fn add_hidden(cf: &mut Configuration<'_>, name: &'static str) -> Option<usize> {
+pub(super) fn add_hidden(cf: &mut Configuration<'_>, name: &str) -> Option<usize> {
     add_with(cf, name, Some(not_found), NGX_HTTP_VAR_NOHASH)?;
     // SAFETY: nginx copies the name.
     let index = unsafe { ngx_http_get_variable_index(cf.as_ptr(), &mut string(name.as_bytes())) };
     usize::try_from(index).ok()
 }
 
-fn add_with(cf: &mut Configuration<'_>, name: &'static str, get: ngx_http_get_variable_pt, flags: u32) -> Option<()> {
+fn add_with(cf: &mut Configuration<'_>, name: &str, get: ngx_http_get_variable_pt, flags: u32) -> Option<()> {
     let mut name = string(name.as_bytes());
     // SAFETY: nginx copies the name, and returns null or a variable of the configuration.
     let variable = unsafe { ngx_http_add_variable(cf.as_ptr(), &mut name, flags as ngx_uint_t).as_mut() }?;

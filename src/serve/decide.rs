@@ -1,11 +1,13 @@
 //! The one decision about a request. The header filter, the log line and the variables use it and make none of their own.
 
+use std::ptr;
+
 use cors_policy::origins::{self, Evaluated};
 use cors_policy::{Decision, Facts, Grant, Rules, Status};
 
 use super::denial;
 use super::keep::{Kept, Way};
-use super::read::Read;
+use super::read::{Read, Values};
 use crate::conf::{LocationConf, MainConf, Mode, Policy};
 use crate::nginx::log::Level;
 use crate::nginx::{OutOfMemory, Request};
@@ -34,14 +36,23 @@ pub fn arrive<'r>(
     }
     // Most of what `facts` says only matters to enforcement.
     let facts = if policy.rules.enforce { kept.facts(r) } else { kept.brief_facts() };
+    let is_first = kept.policy.get().is_none();
+    if let (true, true, Some(server)) = (is_first, location.is_own && location.reads_all, location.server_policy) {
+        read_values_of_server(r, server, kept, &facts)?;
+    }
+    if is_first && policy.is_active {
+        kept.leaves_preflights.set(!policy.answers_preflights);
+    }
     let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &kept.read, &facts)?;
     let is_rejected = is_rejected && may_answer;
+    let is_same = kept.policy.get().is_some_and(|in_effect| ptr::eq(in_effect, policy));
+    kept.is_judged.set(may_answer && (!is_rejected || policy.dry_run));
     if is_rejected && !policy.dry_run {
         kept.adopt(policy, Decision { status: Status::Rejected, grant: Grant::None });
         denial::log(r, policy, kept);
         return Ok(Some(policy.reject_status));
     }
-    if kept.policy.get().is_none() || location.is_own {
+    if is_first || location.is_own || is_same {
         let mut decision = Rules::decide(&facts, grant);
         if is_bypassed {
             decision.status = Status::Bypass;
@@ -54,7 +65,8 @@ pub fn arrive<'r>(
         if policy.mode == Mode::Any && !decision.status.is_preflight() {
             kept.way.set(Way::ForAll);
         }
-        if let Some(answer) = policy.preflight_answer(decision.status).filter(|_| policy.is_active) {
+        let answer = policy.preflight_answer(decision.status);
+        if let Some(answer) = answer.filter(|_| policy.is_active && !kept.leaves_preflights.get()) {
             denial::log(r, policy, kept);
             return Ok(Some(answer).filter(|_| !policy.dry_run));
         }
@@ -126,47 +138,74 @@ fn judge<'r>(
 
 /// Whether the module does nothing to this request.
 fn is_bypassed<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>) -> Result<bool, OutOfMemory> {
-    let Some(predicates) = policy.bypass else { return Ok(false) };
-    let evaluated = read.evaluated(r, predicates.identity(), |r| match predicates.test(r) {
-        true => Evaluated::Any,
-        false => Evaluated::Denied,
-    })?;
-    Ok(evaluated == Evaluated::Any)
+    match policy.bypass {
+        Some(predicates) => read.bypass(r, predicates.identity(), |r| predicates.test(r)),
+        None => Ok(false),
+    }
 }
 
 fn grant<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Facts<'r>) -> Result<Grant, OutOfMemory> {
     let mut result = Ok(Evaluated::Denied);
     let grant = policy.rules.grant(facts.origin, || {
-        if !policy.variables.is_empty() {
-            let of = policy.variables.as_ptr().cast();
-            result = read.evaluated(r, of, |r| evaluate_variables(r, policy, facts));
-        }
+        result = by_value(r, policy, read, facts);
         *result.as_ref().unwrap_or(&Evaluated::Denied)
     });
     result.map(|_| grant)
 }
 
-/// Looks the request's origin up in the values with variables.
-#[cold]
-fn evaluate_variables<'r>(r: &mut Request<'r>, policy: &Policy, facts: &Facts<'r>) -> Evaluated {
-    let mut result = Evaluated::Denied;
-    for value in &*policy.variables {
-        let value = value.evaluate(r).unwrap_or_default();
-        match origins::evaluated(value, facts.origin.one()) {
-            // https://fetch.spec.whatwg.org/#cors-check (step 3): browsers refuse `*` for a request with credentials.
-            Evaluated::Any if policy.rules.credentials => {
-                // Without an origin, it makes no difference.
-                if !facts.origin.is_absent() && r.main_conf::<MainConf>().complaints.is_due(b"*") {
-                    r.log().write(
-                        Level::ERROR,
-                        "cors: a variable of cors_allow_origin is \"*\", which allows nothing with cors_allow_credentials on",
-                    );
-                }
-            }
-            Evaluated::Any => return Evaluated::Any,
-            Evaluated::Allowed => result = Evaluated::Allowed,
-            Evaluated::Denied => {}
-        }
+/// What the values with variables allow under a policy.
+fn by_value<'r>(
+    r: &mut Request<'r>,
+    policy: &Policy,
+    read: &Read<'r>,
+    facts: &Facts<'r>,
+) -> Result<Evaluated, OutOfMemory> {
+    if policy.variables.is_empty() {
+        return Ok(Evaluated::Denied);
     }
+    let Values { any, origin } = values(r, policy, read, facts)?;
+    // https://fetch.spec.whatwg.org/#concept-cors-check (step 3): browsers refuse `*` for a request with credentials.
+    if any && !policy.rules.credentials {
+        return Ok(Evaluated::Any);
+    }
+    // Without an origin, it makes no difference.
+    if any && !origin && !facts.origin.is_absent() && r.main_conf::<MainConf>().complaints.is_due(b"*") {
+        r.log().write(
+            Level::ERROR,
+            "cors: a variable of cors_allow_origin is \"*\", which allows nothing with cors_allow_credentials on",
+        );
+    }
+    Ok(if origin { Evaluated::Allowed } else { Evaluated::Denied })
+}
+
+/// Looks the request's origin up in the values with variables.
+fn values<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Facts<'r>) -> Result<Values, OutOfMemory> {
+    read.values(r, policy.variables.as_ptr().cast(), |r| {
+        let mut result = Values::default();
+        for value in &*policy.variables {
+            match origins::evaluated(value.evaluate(r).unwrap_or_default(), facts.origin.one()) {
+                Evaluated::Any => result.any = true,
+                Evaluated::Allowed => result.origin = true,
+                Evaluated::Denied => {}
+            }
+        }
+        result
+    })
+}
+
+/// Reads the values of the server's policy at a first location that has its own: the request may be redirected to a location
+/// that enforces by them.
+fn read_values_of_server<'r>(
+    r: &mut Request<'r>,
+    server: &'r Policy,
+    kept: &'r Kept<'r>,
+    facts: &Facts<'r>,
+) -> Result<(), OutOfMemory> {
+    kept.is_deciding.set(true);
+    let result = is_bypassed(r, server, &kept.read).and_then(|_| match server.variables.is_empty() {
+        true => Ok(()),
+        false => values(r, server, &kept.read, facts).map(|_| ()),
+    });
+    kept.is_deciding.set(false);
     result
 }

@@ -17,7 +17,7 @@ use super::keep::{Kept, Way};
 use super::{denial, write};
 use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
-use crate::nginx::chain::{is_first, BodyFunction, Function, Link};
+use crate::nginx::chain::{BodyFunction, Function, Link};
 use crate::nginx::header_list::has_name;
 use crate::nginx::request::Code;
 use crate::nginx::strings::Str;
@@ -36,12 +36,9 @@ pub fn install() {
     BEHIND_EARLY_HINTS.install_for_early_hints(early_hints);
 }
 
-/// Puts the others in front of the filters of all modules, when the configuration is complete.
+/// Puts the first filter in front of those that are there: all, as its module is the last.
 pub fn install_first() {
-    // A configuration without `http` leaves the chains as they are.
-    if !is_first(first) {
-        BEHIND_FIRST.install(first);
-    }
+    BEHIND_FIRST.install(first);
 }
 
 // The functions below go from the common to the rare, each a jump into the next: what most requests need runs without a
@@ -150,7 +147,7 @@ fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> R
         return Ok(());
     }
     let is_preflight = decision.status.is_preflight();
-    let is_left_to_others = is_left_alone(policy, decision);
+    let is_left_to_others = is_left_alone(kept, policy, decision);
     if !is_left_to_others {
         denial::log(r, policy, kept);
     }
@@ -164,8 +161,8 @@ fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> R
 }
 
 /// Whether the response is that of others, as it is.
-fn is_left_alone(policy: &Policy, decision: Decision) -> bool {
-    let is_left_to_others = decision.status.is_preflight() && !policy.answers_preflights;
+fn is_left_alone(kept: &Kept<'_>, policy: &Policy, decision: Decision) -> bool {
+    let is_left_to_others = decision.status.is_preflight() && kept.leaves_preflight(policy);
     !policy.is_active || decision.status == Status::Bypass || is_left_to_others
 }
 
@@ -208,8 +205,8 @@ extern "C" fn unseen<'r>(mut r: Request<'r>, location: &'r LocationConf, policy:
 fn take_over(mut r: Request<'_>, location: &LocationConf, status: u16) -> ngx_int_t {
     r.replace_response(status);
     let sent = BEHIND_FIRST.next_and_return(&mut r);
-    // Whoever has begun the response now sends its body, unless the header is all of it.
-    if matches!(sent, Code::OK | Code::AGAIN) && !r.is_header_only() {
+    // Whoever has begun the response may now send its body.
+    if matches!(sent, Code::OK | Code::AGAIN) {
         BEHIND_BODY.install_once(body);
         r.kept(location.slot).drops_body.set(true);
     }
@@ -233,6 +230,9 @@ fn drop_body(mut r: Request<'_>, location: &LocationConf, part: Body) -> ngx_int
         return Code::OK.0;
     }
     r.kept(location.slot).drops_body.set(false);
+    if r.is_header_only() {
+        return Code::OK.0;
+    }
     r.send_last().0
 }
 
@@ -244,7 +244,7 @@ unsafe extern "C" fn early_hints(request: *mut ngx_http_request_t) -> ngx_int_t 
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
     if let (Some((policy, _, decision)), true) = (kept.decided(&r), r.is_main()) {
-        if policy.overrides && !policy.dry_run && !is_left_alone(policy, decision) {
+        if policy.overrides && !policy.dry_run && !is_left_alone(kept, policy, decision) {
             r.guard(false, |r| write::remove(r));
         }
     }

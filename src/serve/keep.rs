@@ -25,6 +25,10 @@ zeroable! {
         pub way: Cell<Way>,
         /// Otherwise, the decision under `policy`.
         decision: Latest<Decision>,
+        /// Whether the policy in effect has been judged, and has let the request pass.
+        pub is_judged: Cell<bool>,
+        /// Whether the application answers preflights, as the first policy says.
+        pub leaves_preflights: Cell<bool>,
         /// Whether the denial has been logged.
         pub is_logged: Cell<bool>,
         /// Whether a decision is being made: the module's variables are empty meanwhile, so that it never depends on itself.
@@ -58,7 +62,7 @@ impl Keeps for LocationConf {
 
 /// Reserves the memory for it in each request.
 pub fn reserve(cf: &mut Configuration<'_>) -> Option<Slot<LocationConf>> {
-    Slot::reserve(cf, ["cors kept 1", "cors kept 2", "cors kept 3"])
+    Slot::reserve(cf, "cors kept")
 }
 
 impl<'r> Kept<'r> {
@@ -77,8 +81,14 @@ impl<'r> Kept<'r> {
             Way::Preflight => Decision { status: Status::Preflight, grant: Grant::Origin },
         };
         // What enforcement looks at tells a denial of the server's own origin from others.
-        let facts = if decision.status == Status::Denied { self.facts(r) } else { self.brief_facts() };
+        let is_denied = matches!(decision.status, Status::Denied | Status::Rejected);
+        let facts = if is_denied { self.facts(r) } else { self.brief_facts() };
         Some((policy, facts, decision))
+    }
+
+    /// Whether preflights under `policy` are left to the application: what the first policy said about that is kept.
+    pub fn leaves_preflight(&self, policy: &Policy) -> bool {
+        self.leaves_preflights.get() || !policy.answers_preflights
     }
 
     /// What was read.
@@ -114,5 +124,6 @@ impl<'r> Kept<'r> {
     pub fn adopt_simple(&self, policy: &'r Policy, way: Way) {
         self.policy.set(Some(policy));
         self.way.set(way);
+        self.is_judged.set(true);
     }
 }

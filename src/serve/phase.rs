@@ -46,7 +46,8 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let kept = r.kept(location.slot);
     if let Some(in_effect) = kept.policy.get() {
-        return if ptr::eq(in_effect, policy) { go_on(r) } else { general_case(r, location, policy) };
+        let is_the_same = ptr::eq(in_effect, policy) && kept.is_judged.get();
+        return if is_the_same { go_on(r) } else { general_case(r, location, policy) };
     }
     if !location.is_simple || r.is_internal() {
         return not_simple(r, location, policy);

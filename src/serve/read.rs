@@ -5,7 +5,6 @@ use std::cell::Cell;
 use std::ffi::c_void;
 
 use cors_policy::facts::{Facts, Field, MethodKind, Site};
-use cors_policy::origins::Evaluated;
 use cors_policy::preflight::requested_method;
 
 use crate::nginx::header_list::Names;
@@ -48,8 +47,19 @@ struct Note<'r> {
 enum What<'r> {
     Preflight(Preflight<'r>),
     Rest(Rest<'r>),
-    /// What the configured values at this place evaluated to, the first time that they were needed.
-    Evaluated(*const c_void, Evaluated),
+    /// Whether one of the values that this identifies bypasses the module.
+    Bypass(*const c_void, bool),
+    /// What the values with variables that this identifies allow.
+    Values(*const c_void, Values),
+}
+
+/// What values with variables allow, whatever the policy makes of it.
+#[derive(Clone, Copy, Default)]
+pub struct Values {
+    /// One of them is `*`.
+    pub any: bool,
+    /// One of them is the request's origin.
+    pub origin: bool,
 }
 
 /// What only matters of an `OPTIONS` request.
@@ -144,22 +154,41 @@ impl<'r> Read<'r> {
 }
 
 impl<'r> Read<'r> {
-    /// What the values that `of` identifies evaluated to, or what they evaluate to now.
-    pub fn evaluated(
+    /// Whether one of the values that `of` identifies bypasses the module, evaluated the first time that it is needed.
+    pub fn bypass(
         &self,
         r: &mut Request<'r>,
         of: *const c_void,
-        evaluate: impl FnOnce(&mut Request<'r>) -> Evaluated,
-    ) -> Result<Evaluated, OutOfMemory> {
-        let noted = self.find(|what| match what {
-            What::Evaluated(place, result) if place == of => Some(result),
+        evaluate: impl FnOnce(&mut Request<'r>) -> bool,
+    ) -> Result<bool, OutOfMemory> {
+        let is_it = |what| match what {
+            What::Bypass(place, result) if place == of => Some(result),
             _ => None,
-        });
-        if let Some(result) = noted {
+        };
+        if let Some(result) = self.find(is_it) {
             return Ok(result);
         }
         let result = evaluate(r);
-        self.note(r, What::Evaluated(of, result))?;
+        self.note(r, What::Bypass(of, result))?;
+        Ok(result)
+    }
+
+    /// What the values that `of` identifies allow, evaluated the first time that it is needed.
+    pub fn values(
+        &self,
+        r: &mut Request<'r>,
+        of: *const c_void,
+        evaluate: impl FnOnce(&mut Request<'r>) -> Values,
+    ) -> Result<Values, OutOfMemory> {
+        let is_it = |what| match what {
+            What::Values(place, result) if place == of => Some(result),
+            _ => None,
+        };
+        if let Some(result) = self.find(is_it) {
+            return Ok(result);
+        }
+        let result = evaluate(r);
+        self.note(r, What::Values(of, result))?;
         Ok(result)
     }
 

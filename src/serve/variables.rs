@@ -4,6 +4,7 @@ use cors_policy::{Decision, Facts, Status};
 use ngx::ffi::{ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t};
 
 use super::decide::preview;
+use super::keep::Kept;
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::variable::{self, Value};
@@ -30,7 +31,7 @@ pub fn define(cf: &mut Configuration<'_>) -> Option<Vec<&'static str>> {
 unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |policy, facts, decision| match policy.rules.explain(facts, decision) {
+    set(r, v, |_, policy, facts, decision| match policy.rules.explain(facts, decision) {
         Status::Bypass if facts.origin.is_absent() => b"",
         status if policy.dry_run => status.as_dry_run_str().as_bytes(),
         status => status.as_str().as_bytes(),
@@ -40,8 +41,8 @@ unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_va
 unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |policy, facts, decision| {
-        let is_left_to_others = decision.status.is_preflight() && !policy.answers_preflights;
+    set(r, v, |kept, policy, facts, decision| {
+        let is_left_to_others = decision.status.is_preflight() && kept.leaves_preflight(policy);
         match policy.dry_run || is_left_to_others {
             true => b"",
             false => decision.grant.value(facts).unwrap_or_default(),
@@ -54,7 +55,7 @@ unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_va
 fn set<'r>(
     r: Request<'r>,
     v: Value<'_>,
-    choose: impl FnOnce(&'r Policy, &Facts<'r>, Decision) -> &'r [u8],
+    choose: impl FnOnce(&Kept<'r>, &'r Policy, &Facts<'r>, Decision) -> &'r [u8],
 ) -> ngx_int_t {
     let mut r = r.main();
     let value = r.guard(&b""[..], |r| {
@@ -64,11 +65,11 @@ fn set<'r>(
             return b"";
         }
         if let Some((policy, facts, decision)) = kept.decided(r) {
-            return if policy.is_active { choose(policy, &facts, decision) } else { b"" };
+            return if policy.is_active { choose(kept, policy, &facts, decision) } else { b"" };
         }
         match location.policy().filter(|policy| policy.is_active) {
             Some(policy) => match preview(r, policy, kept) {
-                Ok((facts, decision)) => choose(policy, &facts, decision),
+                Ok((facts, decision)) => choose(kept, policy, &facts, decision),
                 Err(_) => b"",
             },
             None => b"",

@@ -8,7 +8,7 @@ use crate::nginx::header_list::{has_name, name};
 use crate::nginx::strings::{string, Str};
 use crate::nginx::{OutOfMemory, Request};
 
-/// Whether a field may be one that [`among_existing`] looks at.
+/// What the names of all fields of CORS begin with.
 const PREFIX: &[u8] = b"access-control-";
 
 /// Writes `prepared` among the fields that the response has: theirs about CORS are removed, and a `Vary` is extended.

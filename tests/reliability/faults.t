@@ -90,7 +90,7 @@ my $requests = grep { $_->[1] } @panics;
 my @functions = qw/ serve::filter::handler serve::filter::first serve::filter::body
 	serve::filter::with_policy serve::filter::less_common serve::phase::handler
 	serve::phase::simple_case serve::phase::not_simple nginx::chain::broken_chain
-	nginx::chain::declines nginx::variable::not_found postconfiguration init_module /;
+	nginx::chain::declines nginx::variable::not_found postconfiguration postconfiguration_of_last /;
 
 plan(tests => 2 * @directives + 2 * @entries + 4 * $requests + 3 + 7
 	+ @functions + 3 + 2);
