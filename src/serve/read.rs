@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ffi::c_void;
 
 use cors_policy::facts::{Facts, Field, MethodKind, Site};
+use cors_policy::list::elements;
 use cors_policy::preflight::requested_method;
 
 use crate::nginx::header_list::Names;
@@ -221,7 +222,7 @@ impl<'r> Rest<'r> {
 #[cold]
 fn join_request_headers<'r>(r: &mut Request<'r>) -> Result<&'r [u8], OutOfMemory> {
     let fields = r.fields_in(&PREFLIGHT_NAMES).filter(|(name, _)| *name == REQUEST_HEADERS);
-    r.join(fields.map(|(_, value)| value.as_bytes()))
+    r.join(fields.flat_map(|(_, value)| elements(value.as_bytes())))
 }
 
 /// How many `Origin` fields there are; the value of the first is put into `first`.

@@ -137,15 +137,17 @@ def expected(location, request):
     asked = elements(asked[0]) if len(asked) == 1 else []
     preflight = request.method == "OPTIONS" and origin is not None and len(asked) == 1
 
-    site = (fields[b"sec-fetch-site"] or [b""])[0]
+    # One empty field says as little as none.
+    sites = fields[b"sec-fetch-site"] if fields[b"sec-fetch-site"] != [b""] else []
     match = well_formed(origin) if origin is not None else None
-    same = site in (b"same-origin", b"none") if site else bool(match and match["authority"] == request.host)
+    vouched = all(site in (b"same-origin", b"none") for site in sites)
+    same = vouched if sites else bool(match and match["authority"] == request.host)
     if request.method == "OPTIONS":
         passes = True
     elif request.method in ("GET", "HEAD"):
         passes = not origins
     else:
-        passes = not origins and not site
+        passes = not origins and not sites
 
     out, status, code = {}, None, 200
     if preflight and grant is None:
