@@ -92,7 +92,7 @@ def well_formed(value):
             socket.inet_pton(socket.AF_INET6, match["host"][1:-1].decode())
         except OSError:
             return None
-    if (match["scheme"], match["port"]) in ((b"http", b"80"), (b"https", b"443")):
+    if match["scheme"] == b"file" or (match["scheme"], match["port"]) in ((b"http", b"80"), (b"https", b"443")):
         return None
     return match
 
