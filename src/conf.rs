@@ -1,7 +1,8 @@
 //! Configuration: how a level (`http`, `server`, `location`) becomes a policy.
 //!
 //! [`directives`] reads what a level says, into its [`settings`]. When all have been read, [`level`] fills in what a level
-//! inherits and makes its [`policy`], with the fields of responses [`prepared`]. [`messages`] reports mistakes.
+//! inherits and makes its [`policy`], with the fields of responses [`prepared`]. [`messages`] reports mistakes, and [`complaints`]
+//! limits how often what is only known at run time is logged.
 
 mod argument;
 mod complaints;

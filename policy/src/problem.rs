@@ -231,6 +231,10 @@ reasons! {
     warning NoEffect => "has no effect, because no origin is allowed here; add cors_allow_origin at this level or above",
     /// `^https://.*\.example\.com$` in `cors_allow_origin`
     error IsExpression(directive) => "is a regular expression; write {directive}",
+    /// A variable with the value `https://*.example.com`
+    error PatternInVariable => "is a pattern, which the value of a variable cannot be; write it in cors_allow_origin itself",
+    /// A variable with the value `^https://.*\.example\.com$`
+    error ExpressionInVariable => "is a regular expression, which the value of a variable cannot be; write it in cors_allow_origin_regex",
     /// `cors_allow_origin $cors_origin`
     error OwnVariable => "uses a variable whose value depends on this directive",
     /// A variable in a directive that does not accept variables.

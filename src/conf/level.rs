@@ -10,7 +10,7 @@ use super::complaints::Complaints;
 use super::directives::{needs, Needs};
 use super::messages::{Messages, Place};
 use super::policy::{Mode, Policy};
-use super::settings::{LevelDirectives, OriginRules, Settings};
+use super::settings::{LevelDirectives, OriginRules, Own, Settings};
 use crate::nginx::chain::Next;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::log::Log;
@@ -24,8 +24,10 @@ pub struct MainConf {
     /// The handler of the REWRITE phase that this module's calls. Stored per configuration: each has its own handlers, and the
     /// old configuration stays in use if a new one is rejected.
     pub next_handler: Next,
-    /// Complaints at run time.
-    pub complaints: Complaints,
+    /// Complaints at run time about values of variables, which clients may have a say in.
+    pub value_complaints: Complaints,
+    /// Complaints at run time about policies.
+    pub policy_complaints: Complaints,
     /// Values that contain a variable whose name may be one of this module's.
     variables: Vec<VariableUse>,
     /// Levels that set something, until it is known which of it has an effect.
@@ -200,12 +202,12 @@ impl Level {
                 }
             }
         }
-        let sets_together = settings.rules.is_some() || settings.credentials.is_some() || settings.exposed.is_some();
+        let own = Own::of(&settings);
         if let Some(parent) = parent {
             settings.inherit(&parent.settings);
         }
-        if sets_together {
-            settings.check_together(&mut main.messages, log);
+        if own.is_any() {
+            settings.check_together(own, &mut main.messages, log);
         }
         let policy = Policy::new(&settings).and_then(|policy| {
             let kept = cf.keep(policy);

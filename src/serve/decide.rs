@@ -1,9 +1,10 @@
 //! The one decision about a request. The header filter, the log line and the variables use it and make none of their own.
 
 use cors_policy::origins::{self, Evaluated};
-use cors_policy::{Decision, Facts, Grant, Rules, Status};
+use cors_policy::{Decision, Facts, Grant, Problem, Rules, Status};
 
 use super::denial;
+use super::escaped::Escaped;
 use super::keep::{Kept, Way};
 use super::read::Read;
 use crate::conf::{LocationConf, MainConf, Mode, Policy};
@@ -156,7 +157,7 @@ fn evaluate_variables<'r>(r: &mut Request<'r>, policy: &Policy, facts: &Facts<'r
             // https://fetch.spec.whatwg.org/#cors-check (step 3): browsers refuse `*` for a request with credentials.
             Evaluated::Any if policy.rules.credentials => {
                 // Without an origin, it makes no difference.
-                if !facts.origin.is_absent() && r.main_conf::<MainConf>().complaints.is_due(b"*") {
+                if !facts.origin.is_absent() && r.main_conf::<MainConf>().policy_complaints.is_due(b"*") {
                     r.log().write(
                         Level::ERROR,
                         "cors: a variable of cors_allow_origin is \"*\", which allows nothing with cors_allow_credentials on",
@@ -165,8 +166,29 @@ fn evaluate_variables<'r>(r: &mut Request<'r>, policy: &Policy, facts: &Facts<'r
             }
             Evaluated::Any => return Evaluated::Any,
             Evaluated::Allowed => result = Evaluated::Allowed,
-            Evaluated::Denied => {}
+            Evaluated::Denied => complain(r, policy, facts, value),
         }
     }
     result
+}
+
+/// Logs the words in the value of a variable that can never allow anything. The `Origin` of the request itself is not one of
+/// them: a denial has its own line.
+fn complain(r: &Request<'_>, policy: &Policy, facts: &Facts<'_>, value: &[u8]) {
+    if facts.origin.is_absent() || facts.origin.one() == Some(value) || !r.log().writes(policy.log_level) {
+        return;
+    }
+    let complaints = &r.main_conf::<MainConf>().value_complaints;
+    for word in origins::unusable_words(value).filter(|word| complaints.is_due(*word)) {
+        let Problem { reason, suggestion, .. } = origins::unusable(word);
+        let (code, word) = (reason.code(), Escaped(word));
+        let line = format!("cors: in a variable of cors_allow_origin, \"{word}\" {reason}");
+        match suggestion {
+            Some(suggestion) => {
+                let suggestion = Escaped(suggestion.as_bytes());
+                r.log().write(policy.log_level, format_args!("{line}: write \"{suggestion}\" [{code}]"));
+            }
+            None => r.log().write(policy.log_level, format_args!("{line} [{code}]")),
+        }
+    }
 }

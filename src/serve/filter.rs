@@ -14,7 +14,7 @@ use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
 use super::keep::{Kept, Way};
-use super::{denial, write};
+use super::{denial, loss, write};
 use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
 use crate::nginx::chain::{is_first, BodyFunction, Function, Link};
@@ -141,7 +141,7 @@ fn go_on(mut r: Request<'_>, written: Option<Result<(), OutOfMemory>>) -> ngx_in
 #[cold]
 #[inline(never)]
 fn fail_closed(r: &mut Request<'_>) {
-    r.guard(false, |r| write::remove(r));
+    r.guard(false, |r| write::remove(r, None));
 }
 
 fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> Result<(), OutOfMemory> {
@@ -154,10 +154,14 @@ fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> R
     if !is_left_to_others {
         denial::log(r, policy, kept);
     }
+    let is_left_to_others = is_left_to_others || (!policy.overrides && has_allow_origin(r));
     if policy.dry_run {
+        if r.log().writes(policy.log_level) {
+            loss::log_dry_run(r, policy, &facts, decision, is_left_to_others);
+        }
         return Ok(());
     }
-    if is_left_to_others || (!policy.overrides && has_allow_origin(r)) {
+    if is_left_to_others {
         return write::vary_only(r, policy, is_preflight);
     }
     write::response(r, policy, &facts, is_preflight, decision.grant)
@@ -242,7 +246,7 @@ unsafe extern "C" fn early_hints(request: *mut ngx_http_request_t) -> ngx_int_t 
         let is_left_to_others = decision.status.is_preflight() && !policy.answers_preflights;
         let does_nothing = !policy.is_active || policy.dry_run || decision.status == Status::Bypass;
         if !does_nothing && !is_left_to_others && policy.overrides {
-            r.guard(false, |r| write::remove(r));
+            r.guard(false, |r| write::remove(r, None));
         }
     }
     BEHIND_EARLY_HINTS.next(r)
