@@ -17,7 +17,7 @@ use Messages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(52);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(54);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -226,87 +226,87 @@ for (
 	my ($value, $code, $instead) = @$_;
 	my $message = message_of('', $value, $code, $instead) =~ s/^: //r;
 
-	like(lines(get("/value?value=$value", $a)), qr/^\[info\] [^\n]*\Q$in$message\E, client: [^\n]*\n\[info\] [^\n]*$denied$/,
+	like(lines($t, get("/value?value=$value", $a)), qr/^\[info\] [^\n]*\Q$in$message\E, client: [^\n]*\n\[info\] [^\n]*$denied$/,
 		"value: $value");
-	unlike(lines(get("/value?value=$value", $a)), qr/\Q$in\E/,
+	unlike(lines($t, get("/value?value=$value", $a)), qr/\Q$in\E/,
 		"value: once a minute: $value");
 }
 
-like(lines(get('/value?value=b.example,https://b.example,c.example', $a)),
+like(lines($t, get('/value?value=b.example,https://b.example,c.example', $a)),
 	qr/\Q$in\E"b\.example".*\n.*\Q$in\E"c\.example".*\n.*$denied/,
 	'values: a list');
-is(lines(get('/value?value=d.example,https://b.example', $b)), '',
+is(lines($t, get('/value?value=d.example,https://b.example', $b)), '',
 	'values: nothing to explain if one allows the origin');
-is(lines(get('/value-beside?value=e.example', $a)), '',
+is(lines($t, get('/value-beside?value=e.example', $a)), '',
 	'value: not evaluated');
-is(lines(get('/value?value=f.example')), '', 'value: no origin');
-is(lines(get('/value?value=', $a)) =~ /\Q$in\E/, '', 'value: empty');
-is(lines(get('/value?value=null', $a)) =~ /\Q$in\E/, '', 'value: null');
-is(lines(get('/value-reflected', 'g.example')) =~ /\Q$in\E/, '',
+is(lines($t, get('/value?value=f.example')), '', 'value: no origin');
+is(lines($t, get('/value?value=', $a)) =~ /\Q$in\E/, '', 'value: empty');
+is(lines($t, get('/value?value=null', $a)) =~ /\Q$in\E/, '', 'value: null');
+is(lines($t, get('/value-reflected', 'g.example')) =~ /\Q$in\E/, '',
 	'value: the Origin of the request');
-like(lines(get('/value-notice?value=h.example', $a)),
+like(lines($t, get('/value-notice?value=h.example', $a)),
 	qr/\[notice\] .*\Q$in\E"h\.example"/, 'value: level');
 get('/value-quiet?value=i.example', $a);
 is($t->read_file('quiet.log'), '', 'value: a level that is not logged');
-like(lines(get('/value?value=j".example', $a)),
+like(lines($t, get('/value?value=j".example', $a)),
 	qr/\Q$in\E"j\\x22\.example" [ -~]*\n/, 'value: escaped');
 
 # Fields that are removed
 
 my $credentials = 'cors: Access-Control-Allow-Credentials is removed';
 
-like(lines(get('/added', $a)),
+like(lines($t, get('/added', $a)),
 	qr/^\[info\] .*$credentials .*write "cors_allow_credentials on".*, client: /,
 	'credentials');
-is(lines(get('/added', $a)), '', 'credentials: once a minute');
-like(lines(get('/added-notice', $a)), qr/^\[notice\] .*$credentials/,
+is(lines($t, get('/added', $a)), '', 'credentials: once a minute');
+like(lines($t, get('/added-notice', $a)), qr/^\[notice\] .*$credentials/,
 	'credentials: level, and each policy has its own line');
-unlike(lines(get('/added-false', $b)), qr/$credentials/,
+unlike(lines($t, get('/added-false', $b)), qr/$credentials/,
 	'credentials: denied origin');
-is(lines(get('/added-false', $a)), '', 'credentials: not allowed anyway');
-is(lines(get('/added-enabled', $a)), '', 'credentials: enabled');
-is(lines(get('/added-star')), '', "credentials: '*', no origin");
-like(lines(get('/added-star', $a)), qr/$credentials .*list the origins/,
+is(lines($t, get('/added-false', $a)), '', 'credentials: not allowed anyway');
+is(lines($t, get('/added-enabled', $a)), '', 'credentials: enabled');
+is(lines($t, get('/added-star')), '', "credentials: '*', no origin");
+like(lines($t, get('/added-star', $a)), qr/$credentials .*list the origins/,
 	"credentials: '*'");
-like(lines(get('/added-variable?value=*', $a)),
+like(lines($t, get('/added-variable?value=*', $a)),
 	qr/$credentials .*list the origins/, "credentials: '*' of a variable");
-like(lines(preflight('/added-preflight', $a, 'GET')), qr/$credentials/,
+like(lines($t, preflight('/added-preflight', $a, 'GET')), qr/$credentials/,
 	'credentials: preflight');
-is(lines(get('/kept', $a)), '', 'cors_override off');
+is(lines($t, get('/kept', $a)), '', 'cors_override off');
 
-like(lines(get('/exposed', $a)), qr/^\[info\] .*cors: Access-Control-Expose-Headers is removed .*: write "cors_expose_headers X-One X-Two X-Three", client/,
+like(lines($t, get('/exposed', $a)), qr/^\[info\] .*cors: Access-Control-Expose-Headers is removed .*: write "cors_expose_headers X-One X-Two X-Three", client/,
 	'exposed headers');
-is(lines(get('/exposed', $a)), '', 'exposed headers: once a minute');
-is(lines(get('/exposed-listed', $a)), '', 'exposed headers: others are listed');
+is(lines($t, get('/exposed', $a)), '', 'exposed headers: once a minute');
+is(lines($t, get('/exposed-listed', $a)), '', 'exposed headers: others are listed');
 
-like(lines(get('/app', $a)),
+like(lines($t, get('/app', $a)),
 	qr/$credentials .*\n.*write "cors_expose_headers X-App"/, 'application');
 
 # What a dry run would change
 
-like(lines(get('/dry/none', $a)), qr/^\[info\] [^\n]*cors: would set Access-Control-Allow-Origin, Vary \(dry run\), client: [^\n]*$/,
+like(lines($t, get('/dry/none', $a)), qr/^\[info\] [^\n]*cors: would set Access-Control-Allow-Origin, Vary \(dry run\), client: [^\n]*$/,
 	'dry run');
-is(lines(get('/dry/none', $a)), '', 'dry run: once a minute');
-like(lines(get('/dry/none', $b)), qr/^[^\n]*$denied \(dry run\)[^\n]*\n[^\n]*cors: would set Vary \(dry run\)[^\n]*$/,
+is(lines($t, get('/dry/none', $a)), '', 'dry run: once a minute');
+like(lines($t, get('/dry/none', $b)), qr/^[^\n]*$denied \(dry run\)[^\n]*\n[^\n]*cors: would set Vary \(dry run\)[^\n]*$/,
 	'dry run: denied');
-like(lines(preflight('/dry/none', $a, 'GET')),
+like(lines($t, preflight('/dry/none', $a, 'GET')),
 	qr/^[^\n]*cors: would answer with status 204 \(dry run\)[^\n]*$/,
 	'dry run: preflight');
-like(lines(preflight('/dry/none', $b, 'GET')),
+like(lines($t, preflight('/dry/none', $b, 'GET')),
 	qr/$denied \(dry run\).*\n.*cors: would answer with status 403 \(dry run\)/,
 	'dry run: preflight, denied');
-like(lines(get('/dry/enforce', $b)), qr/rejected, .*\(dry run\).*\n.*cors: would answer with status 403 \(dry run\)/,
+like(lines($t, get('/dry/enforce', $b)), qr/rejected, .*\(dry run\).*\n.*cors: would answer with status 403 \(dry run\)/,
 	'dry run: rejected');
-is(lines(get('/dry/same', $a)), '', 'dry run: nothing to change');
-like(lines(get('/dry/same', $b)), qr/$denied.*\n.*cors: would remove Access-Control-Allow-Origin \(dry run\)/,
+is(lines($t, get('/dry/same', $a)), '', 'dry run: nothing to change');
+like(lines($t, get('/dry/same', $b)), qr/$denied.*\n.*cors: would remove Access-Control-Allow-Origin \(dry run\)/,
 	'dry run: denied, removed');
-like(lines(get('/dry/app', $a)), qr/^.*cors: Access-Control-Allow-Credentials would be removed .* \(dry run\).*\n.*cors: would set Access-Control-Allow-Origin, Access-Control-Expose-Headers, Vary and remove Access-Control-Allow-Credentials \(dry run\)[^\n]*$/,
+like(lines($t, get('/dry/app', $a)), qr/^.*cors: Access-Control-Allow-Credentials would be removed .* \(dry run\).*\n.*cors: would set Access-Control-Allow-Origin, Access-Control-Expose-Headers, Vary and remove Access-Control-Allow-Credentials \(dry run\)[^\n]*$/,
 	'dry run: application');
-like(lines(get('/dry/exposed', $a)), qr/cors: Access-Control-Expose-Headers would be removed .*write "cors_expose_headers X-App" \(dry run\)/,
+like(lines($t, get('/dry/exposed', $a)), qr/cors: Access-Control-Expose-Headers would be removed .*write "cors_expose_headers X-App" \(dry run\)/,
 	'dry run: exposed headers');
-like(lines(get('/dry/override', $a)), qr/^[^\n]*cors: would set Vary \(dry run\)[^\n]*$/,
+like(lines($t, get('/dry/override', $a)), qr/^[^\n]*cors: would set Vary \(dry run\)[^\n]*$/,
 	'dry run: cors_override off');
-is(lines(get('/dry/bypass', $a)), '', 'dry run: bypass');
+is(lines($t, get('/dry/bypass', $a)), '', 'dry run: bypass');
 
 # However many values there are, the log does not fill
 
@@ -318,6 +318,8 @@ is($number, 32, 'values: at most so many in a minute');
 
 # The new lines of the module, from their level on.
 sub lines {
+	my ($t) = @_;
+
 	my $log = join '', map { s/^\S+ \S+ (?=\[)//r }
 		grep { /cors: / } $t->read_file('error.log') =~ /^.*\n/mg;
 	my $new = substr $log, $seen;
