@@ -227,6 +227,8 @@ reasons! {
     warning InsecureWithCredentials => "allows http, which is not secure; anyone on the network path could pose as such an origin and send requests with credentials; allow only https",
     /// The same value twice in a list.
     warning Duplicate => "is already in the list",
+    /// `add_header Access-Control-Allow-Origin` where a policy is active.
+    warning Leftover(lines) => "is not needed here, because the policy writes this header itself; remove {lines}",
     /// Directives without an origin rule.
     warning NoEffect => "has no effect, because no origin is allowed here; add cors_allow_origin at this level or above",
     /// `^https://.*\.example\.com$` in `cors_allow_origin`

@@ -1,6 +1,9 @@
 //! What a level inherits, and the policy that it gets.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,6 +11,7 @@ use cors_policy::{kinds, Problem, Reason};
 
 use super::complaints::Complaints;
 use super::directives::{needs, Needs};
+use super::leftovers::{self, Leftovers};
 use super::messages::{Messages, Place};
 use super::policy::{Mode, Policy};
 use super::settings::{LevelDirectives, OriginRules, Own, Settings};
@@ -15,6 +19,9 @@ use crate::nginx::chain::Next;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::log::Log;
 use crate::nginx::slot::Slot;
+
+/// How many lines one message names.
+const MOST_LINES: usize = 8;
 
 /// The module's configuration of the whole `http` block.
 #[derive(Default)]
@@ -81,10 +88,30 @@ impl MainConf {
             conf.reads_all = enforces;
             conf.is_simple = !enforces && conf.policy().is_some_and(|policy| policy.mode == Mode::List);
         });
+        if self.levels.iter().any(|level| level.policy.is_some_and(|policy| policy.is_active)) {
+            self.warn_of_leftovers(cf);
+        }
         self.warn_of_what_has_no_effect(log);
         match self.messages.failed() {
             true => Err(()),
             false => Ok(()),
+        }
+    }
+
+    /// Warns of lines of other modules that set or remove what a policy writes.
+    fn warn_of_leftovers(&mut self, cf: &Configuration<'_>) {
+        let (file, prefix) = cf.files();
+        let path = |bytes| Path::new(OsStr::from_bytes(bytes));
+        for Leftovers { file, line, first, others } in leftovers::find(path(file), path(prefix)) {
+            let numbers: Vec<_> = others.iter().take(MOST_LINES).map(usize::to_string).collect();
+            let more = if others.len() > MOST_LINES { ", ..." } else { "" };
+            let lines = match numbers.len() {
+                0 => "the line".to_owned(),
+                1 => format!("the line, and line {}", numbers[0]),
+                _ => format!("the line, and lines {}{more}", numbers.join(", ")),
+            };
+            let problem = Problem::new(first.as_bytes(), Reason::Leftover(lines));
+            self.messages.report(cf.log(), None, &problem, &Place::new(&file, line));
         }
     }
 

@@ -16,6 +16,13 @@ pub struct Place {
     line: usize,
 }
 
+impl Place {
+    /// A line of a file.
+    pub fn new(file: &str, line: usize) -> Place {
+        Place { file: file.into(), line }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
