@@ -76,42 +76,38 @@ pub fn remove<'r>(r: &mut Request<'r>, report: Option<fn(&mut Request<'r>)>) -> 
         return false;
     }
     match find(r) {
-        Existing::Others => false,
-        Existing::Vary => true,
-        Existing::Cors => remove_found(r, report),
+        0 => false,
+        VARY => true,
+        _ => remove_found(r, report),
     }
 }
 
-/// What a response has, as far as it matters.
-enum Existing {
-    /// Neither of the other two.
-    Others,
-    /// A `Vary`, and no field about CORS.
-    Vary,
-    /// Fields about CORS.
-    Cors,
-}
+/// What [`find`] returns if there is a `Vary`: a true `bool` as a number, because this runs for every response that has fields.
+const VARY: u8 = 1;
+/// What it adds if there is a field about CORS.
+const CORS: u8 = 2;
 
 #[inline(never)]
-fn find(r: &mut Request<'_>) -> Existing {
-    let mut existing = Existing::Others;
+fn find(r: &mut Request<'_>) -> u8 {
+    let mut found = 0;
     for header in r.headers_out() {
         if is_about_cors(header) {
-            return Existing::Cors;
-        }
-        if has_name(header, b"vary") {
-            existing = Existing::Vary;
+            found |= CORS;
+        } else {
+            found |= u8::from(has_name(header, b"vary"));
         }
     }
-    existing
+    found
 }
 
 /// Whether a field is `Access-Control-*`.
+#[inline(always)]
 pub fn is_about_cors(header: &ngx_table_elt_t) -> bool {
     name(header).get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
 #[cold]
+#[inline(never)]
 fn remove_found<'r>(r: &mut Request<'r>, report: Option<fn(&mut Request<'r>)>) -> bool {
     if let Some(report) = report {
         report(r);
