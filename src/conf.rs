@@ -1,11 +1,13 @@
 //! Configuration: how a level (`http`, `server`, `location`) becomes a policy.
 //!
 //! [`directives`] reads what a level says, into its [`settings`]. When all have been read, [`level`] fills in what a level
-//! inherits and makes its [`policy`], with the fields of responses [`prepared`]. [`messages`] reports mistakes.
+//! inherits and makes its [`policy`], with the fields of responses [`prepared`]. [`messages`] reports mistakes, and [`complaints`]
+//! limits how often what is only known at run time is logged. [`leftovers`] finds lines of other modules that a policy replaces.
 
 mod argument;
 mod complaints;
 pub mod directives;
+mod leftovers;
 pub mod level;
 mod messages;
 pub mod policy;

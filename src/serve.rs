@@ -2,12 +2,14 @@
 //!
 //! [`phase`] is where a request reaches a location: [`read`] reads what a decision depends on, [`decide`] decides, and
 //! [`keep`] keeps both, beyond internal redirects. [`filter`] writes the decision into the response, with [`write`].
-//! [`variables`] and [`denial`] report it.
+//! [`variables`], [`denial`] and [`loss`] report it.
 
 mod decide;
 mod denial;
+mod escaped;
 pub mod filter;
 pub mod keep;
+mod loss;
 pub mod phase;
 mod read;
 pub mod variables;

@@ -17,7 +17,7 @@ use Messages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(40);
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(41);
 
 my $conf = <<'EOT';
 
@@ -148,7 +148,8 @@ like($said[1], qr/"x" is not a valid time.* in HERE$/, 'after an included file')
 
 # Levels that only together are a mistake
 
-my $any = message_of('cors_allow_origin', '*', 'any-with-credentials');
+my $any = ['emerg', message_of('cors_allow_origin', '*',
+	'any-with-credentials'), 'elsewhere'];
 
 is_said($t, [SERVER => 'cors_allow_origin *; # HERE',
 		NESTED => "\n\n\ncors_allow_credentials on;"], $any,
@@ -161,6 +162,9 @@ is_said($t, [HTTP => 'cors_allow_origin *; # HERE',
 		OTHER => 'cors_allow_credentials on;',
 		SECOND => 'cors_allow_credentials on;'], $any,
 	'* with credentials: said once');
+is_said($t, [HTTP => "\ncors_allow_credentials on;",
+		OTHER => "cors_allow_origin *; # HERE\ncors_allow_credentials on;"],
+	['emerg', $any->[1]], '* with credentials: both at one level');
 is_said($t, [HTTP => 'cors_allow_origin *;', SECOND =>
 		"cors_allow_origin https://b.example;\ncors_allow_credentials on;"],
 	'* with credentials: other origins next to these');
@@ -170,7 +174,8 @@ is_said($t, [HTTP => 'cors_allow_credentials on;', SECOND =>
 
 is_said($t, [SERVER => "$origin cors_expose_headers *; # HERE",
 		NESTED => "\n\ncors_allow_credentials on;"],
-	message_of('cors_expose_headers', '*', 'expose-any-with-credentials'),
+	['emerg', message_of('cors_expose_headers', '*',
+		'expose-any-with-credentials'), 'elsewhere'],
 	'* exposed with credentials');
 is_said($t, [SERVER => "$origin cors_expose_headers *;",
 		NESTED => "cors_expose_headers ETag;\ncors_allow_credentials on;"],
@@ -180,18 +185,18 @@ is_said($t, [HTTP => 'cors_allow_origin https://*.github.io; # HERE',
 		OTHER => 'cors_allow_credentials on;'],
 	['warn', message_of('cors_allow_origin', 'https://*.github.io',
 		'public-suffix')],
-	message_of('cors_allow_origin', 'https://*.github.io',
-		'public-suffix-with-credentials'),
+	['emerg', message_of('cors_allow_origin', 'https://*.github.io',
+		'public-suffix-with-credentials'), 'elsewhere'],
 	'a public suffix, with credentials in one location');
 is_said($t, [SERVER => 'cors_allow_origin http://a.example; # HERE',
 		OTHER => 'cors_allow_credentials on;'],
 	['warn', message_of('cors_allow_origin', 'http://a.example',
-		'insecure-with-credentials')],
+		'insecure-with-credentials'), 'elsewhere'],
 	'http, with credentials in one location');
 is_said($t, [SERVER => 'cors_allow_origin_regex .*; # HERE',
 		OTHER => 'cors_allow_credentials on;'],
 	['warn', message_of('cors_allow_origin_regex', '.*',
-		'any-origin-with-credentials')],
+		'any-origin-with-credentials'), 'elsewhere'],
 	'an expression for everyone, with credentials in one location');
 
 # No origin, here or below
@@ -233,16 +238,20 @@ is_said($t, [LOCATION => "$origin cors_allow_headers 'a\x1b[31m\x7fb'; # HERE"],
 
 # Whether just these messages come, all of the line with "# HERE": errors, or
 # pairs of a level and a message. The last argument is the test's name.
+# Pairs of a level and a message may have a third part: credentials are turned on
+# at another level, and the message says where.
 sub is_said {
 	my ($t, $levels, @expected) = @_;
 
 	my $name = pop @expected;
 	my ($status, @said) = test_of($t, @$levels);
 	my @pairs = map { ref $_ ? $_ : ['emerg', $_] } @expected;
+	my $elsewhere = '; credentials are turned on in ANOTHER LINE';
 	my $failed = (grep { $_->[0] eq 'emerg' } @pairs) ? 1 : 0;
 
 	is(join("\n", $status, @said),
-		join("\n", $failed, map { "$_->[0] $_->[1] in HERE" } @pairs), $name);
+		join("\n", $failed, map { "$_->[0] $_->[1] in HERE"
+			. ($_->[2] ? $elsewhere : '') } @pairs), $name);
 }
 
 # The exit status of nginx -t, and each of its messages with its level, and
@@ -258,7 +267,10 @@ sub test_of {
 	my $said = `$Test::Nginx::NGINX -t -p $dir/ -c nginx.conf -e error.log 2>&1`;
 	my $status = $? >> 8;
 
-	return $status, map { s/ in \S*nginx\.conf:$here$/ in HERE/r }
+	my @lines = ('', split /\n/, $t->read_file('nginx.conf'));
+	return $status, map { s/ in \S*nginx\.conf:$here(?=;|$)/ in HERE/r }
+		map { s/(?<=on in )\S*nginx\.conf:(\d+)$/
+			$lines[$1] =~ m!cors_allow_credentials on! ? 'ANOTHER LINE' : $&/er }
 		map { /^nginx: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
 }
 

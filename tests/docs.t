@@ -17,7 +17,7 @@ select STDOUT; $| = 1;
 
 my $root = "$FindBin::Bin/..";
 my %text = map { $_ => slurp("$root/$_") } qw!
-	README.md docs/directives.md
+	README.md docs/directives.md docs/recipes.md
 	src/conf/directives.rs src/serve/variables.rs policy/src/decision.rs
 !;
 my $reference = $text{'docs/directives.md'};
@@ -42,7 +42,7 @@ my ($contents) = $reference =~ /^- \[Directives\](.*?)^- /ms;
 my ($described) = $reference =~ /^### \$cors_status\n(.*?)^### /ms;
 my @examples;
 
-for my $file ('README.md', 'docs/directives.md') {
+for my $file ('README.md', 'docs/directives.md', 'docs/recipes.md') {
 	push @examples, map { [$file, @$_] } grep { $_->[1] =~ /\S/ }
 		map { [$_, s/^load_module .*\n//r] }
 		$text{$file} =~ /^```nginx\n(.*?)^```/msg;
@@ -53,7 +53,12 @@ my @links = map { my $file = $_;
 		slurp("$root/$file") =~ /\]\(((?!https?:|mailto:)[^)\s]+)\)/g
 } map { substr $_, 1 + length $root } glob("$root/*.md $root/docs/*.md");
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map gzip /)
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map gzip auth_basic /);
+
+@examples = grep { $_->[1] !~ /\bssl\b/ } @examples
+	unless $t->has_module('http_ssl');
+
+$t
 	->plan(6 + 5 * @directives + @examples + @links);
 
 my $conf = <<'EOT';
@@ -72,12 +77,15 @@ http {
         server 127.0.0.1:8081;
     }
 
+    proxy_cache_path %%TESTDIR%%/cache keys_zone=api:1m;
+
     EXAMPLE
 }
 
 EOT
 
 mkdir $t->testdir() . '/logs';
+create_certificates($t);
 $t->write_file_expand('nginx.conf', $conf =~ s/EXAMPLE/server {
         listen 127.0.0.1:8080;
     }/r);
@@ -116,7 +124,10 @@ for (@directives) {
 for (@examples) {
 	my ($file, $as_it_stands, $example) = @$_;
 
-	$example =~ s/listen +\S+;/listen 127.0.0.1:8080;/g;
+	$example =~ s/listen +[^\s;]+/listen 127.0.0.1:8080/g;
+	$example =~ s!/etc/nginx/tls/\w+!%%TESTDIR%%/tls!g;
+	# What envsubst does.
+	$example =~ s/\$\{CORS_ORIGINS\}/https:\/\/a.example, https:\/\/b.example/g;
 	$example = "location / {\n$example\n}"
 		if $example !~ /^(?:server|location|map) /m;
 	$example = "server {\nlisten 127.0.0.1:8080;\n$example\n}"
@@ -155,6 +166,18 @@ sub test_of {
 
 	return join '', $? ? 'failed: ' : '',
 		$said =~ /^(nginx: \[(?!notice).*\n)/mg;
+}
+
+# Where the examples have certificates, if there are any.
+sub create_certificates {
+	my ($t) = @_;
+
+	my $dir = $t->testdir();
+	return unless grep { $_->[1] =~ /ssl_certificate/ } @examples;
+
+	system('openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost '
+		. "-out '$dir/tls.crt' -keyout '$dir/tls.key' > '$dir/openssl.out' 2>&1") == 0
+		or die "Can't create certificate: $!\n";
 }
 
 sub pairs_of {

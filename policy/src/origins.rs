@@ -90,6 +90,28 @@ pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
     result
 }
 
+/// The words in the value of a variable that cannot allow anything, because they are neither origins nor `*`.
+pub fn unusable_words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_usable = |word: &[u8]| {
+        let is_web_socket = word.starts_with(b"ws://") || word.starts_with(b"wss://");
+        word == b"*" || origin::is_named(word) || (!is_web_socket && origin::parse(word).is_some())
+    };
+    list::words(value).filter(move |word| !is_usable(word))
+}
+
+/// Why a word in the value of a variable allows nothing. A variable may hold neither patterns nor expressions, because it is
+/// evaluated for each request.
+pub fn unusable(word: &[u8]) -> Problem {
+    match rule::parse_rule(word) {
+        Ok(Rule::Pattern(_)) => Problem::new(word, Reason::PatternInVariable),
+        Ok(_) => Problem::new(word, Reason::BadHost),
+        Err(problem) => match problem.reason {
+            Reason::IsExpression(_) => Problem::new(word, Reason::ExpressionInVariable),
+            _ => problem,
+        },
+    }
+}
+
 /// A value that is right or wrong only together with `cors_allow_credentials`.
 pub struct Concern<P> {
     /// The place of the value.
@@ -285,6 +307,21 @@ mod tests {
             builder.add_expression(value.as_bytes(), ()).unwrap();
         }
         builder.build().ok().unwrap().0
+    }
+
+    #[test]
+    fn words_that_allow_nothing() {
+        let value = b"https://a.example,null * file:// app://. a.example https://a.example/ wss://a.example https://*.a.example";
+        let words: Vec<_> = unusable_words(value).map(|word| std::str::from_utf8(word).unwrap()).collect();
+        assert_eq!(words, ["a.example", "https://a.example/", "wss://a.example", "https://*.a.example"]);
+        for (word, reason, suggestion) in [
+            ("a.example", Reason::NoScheme, Some("https://a.example")),
+            ("https://*.a.example", Reason::PatternInVariable, None),
+            ("^https://a$", Reason::ExpressionInVariable, None),
+        ] {
+            let problem = unusable(word.as_bytes());
+            assert_eq!((problem.reason, problem.suggestion.as_deref()), (reason, suggestion), "{word}");
+        }
     }
 
     #[test]

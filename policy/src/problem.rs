@@ -227,10 +227,16 @@ reasons! {
     warning InsecureWithCredentials => "allows http, which is not secure; anyone on the network path could pose as such an origin and send requests with credentials; allow only https",
     /// The same value twice in a list.
     warning Duplicate => "is already in the list",
+    /// `add_header Access-Control-Allow-Origin` where a policy is active.
+    warning Leftover(lines) => "is not needed here, because the policy writes this header itself; remove {lines}",
     /// Directives without an origin rule.
     warning NoEffect => "has no effect, because no origin is allowed here; add cors_allow_origin at this level or above",
     /// `^https://.*\.example\.com$` in `cors_allow_origin`
     error IsExpression(directive) => "is a regular expression; write {directive}",
+    /// A variable with the value `https://*.example.com`
+    error PatternInVariable => "is a pattern, which the value of a variable cannot be; write it in cors_allow_origin itself",
+    /// A variable with the value `^https://.*\.example\.com$`
+    error ExpressionInVariable => "is a regular expression, which the value of a variable cannot be; write it in cors_allow_origin_regex",
     /// `cors_allow_origin $cors_origin`
     error OwnVariable => "uses a variable whose value depends on this directive",
     /// A variable in a directive that does not accept variables.

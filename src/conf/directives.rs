@@ -33,7 +33,7 @@ const fn row(name: &'static CStr, arity: u32, needs: Needs, read: fn(&mut Direct
     Row { name, arity, needs, read }
 }
 
-/// All of them. A directive with a single value is one row here and one in `settings.rs`.
+/// All of them. Most directives with a single value are one row here and one in `settings.rs`.
 static DIRECTIVES: [Row; 17] = {
     use Needs::{Nothing, OriginRule, Policy};
     const ONE: u32 = NGX_CONF_TAKE1;
@@ -44,7 +44,7 @@ static DIRECTIVES: [Row; 17] = {
         row(c"cors_allow_origin_regex", MORE, Policy, cors_allow_origin_regex),
         row(c"cors_allow_methods", MORE, OriginRule, cors_allow_methods),
         row(c"cors_allow_headers", MORE, OriginRule, cors_allow_headers),
-        row(c"cors_allow_credentials", ONE, OriginRule, |d| d.set(|s| &mut s.credentials)),
+        row(c"cors_allow_credentials", ONE, OriginRule, cors_allow_credentials),
         row(c"cors_expose_headers", MORE, OriginRule, cors_expose_headers),
         row(c"cors_max_age", ONE, OriginRule, |d| d.set(|s| &mut s.max_age)),
         row(c"cors_allow_private_network", ONE, OriginRule, |d| d.set(|s| &mut s.private_network)),
@@ -163,6 +163,11 @@ fn cors_allow_methods(d: &mut Directive<'_>) {
 
 fn cors_allow_headers(d: &mut Directive<'_>) {
     d.add_words(|level, word| list(&mut level.settings.headers).add(word));
+}
+
+fn cors_allow_credentials(d: &mut Directive<'_>) {
+    d.level.settings.credentials_place.get_or_insert_with(|| d.place.clone());
+    d.set(|s| &mut s.credentials);
 }
 
 fn cors_expose_headers(d: &mut Directive<'_>) {

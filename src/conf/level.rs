@@ -1,19 +1,26 @@
 //! What a level inherits, and the policy that it gets.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::{kinds, Problem, Reason};
 
 use super::complaints::Complaints;
+use super::leftovers::{self, Leftovers};
 use super::messages::{Messages, Place};
 use super::policy::{Mode, Policy};
-use super::settings::{LevelDirectives, Needs, OriginRules, Settings};
+use super::settings::{LevelDirectives, Needs, OriginRules, Own, Settings};
 use crate::nginx::chain::Next;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::log::Log;
 use crate::nginx::slot::Slot;
+
+/// How many lines one message names.
+const MOST_LINES: usize = 8;
 
 /// The module's configuration of the whole `http` block.
 #[derive(Default)]
@@ -23,8 +30,10 @@ pub struct MainConf {
     /// The handler of the REWRITE phase that this module's calls. Stored per configuration: each has its own handlers, and the
     /// old configuration stays in use if a new one is rejected.
     pub next_handler: Next,
-    /// Complaints at run time.
-    pub complaints: Complaints,
+    /// Complaints at run time about values of variables, which clients may have a say in.
+    pub value_complaints: Complaints,
+    /// Complaints at run time about policies.
+    pub policy_complaints: Complaints,
     /// Values that contain a variable whose name may be one of this module's.
     variables: Vec<VariableUse>,
     /// Levels that set something, until it is known which of it has an effect.
@@ -90,10 +99,30 @@ impl MainConf {
             conf.reads_all = enforces;
             conf.is_simple = !enforces && conf.policy().is_some_and(|policy| policy.mode == Mode::List);
         });
+        if self.levels.iter().any(|level| level.policy.is_some_and(|policy| policy.is_active)) {
+            self.warn_of_leftovers(cf);
+        }
         self.warn_of_what_has_no_effect(log);
         match self.messages.failed() {
             true => Err(()),
             false => Ok(()),
+        }
+    }
+
+    /// Warns of lines of other modules that set or remove what a policy writes.
+    fn warn_of_leftovers(&mut self, cf: &Configuration<'_>) {
+        let (file, prefix) = cf.files();
+        let path = |bytes| Path::new(OsStr::from_bytes(bytes));
+        for Leftovers { file, line, first, others } in leftovers::find(path(file), path(prefix)) {
+            let numbers: Vec<_> = others.iter().take(MOST_LINES).map(usize::to_string).collect();
+            let more = if others.len() > MOST_LINES { ", ..." } else { "" };
+            let lines = match numbers.len() {
+                0 => "the line".to_owned(),
+                1 => format!("the line, and line {}", numbers[0]),
+                _ => format!("the line, and lines {}{more}", numbers.join(", ")),
+            };
+            let problem = Problem::new(first.as_bytes(), Reason::Leftover(lines));
+            self.messages.report(cf.log(), None, &problem, &Place::new(&file, line));
         }
     }
 
@@ -215,12 +244,12 @@ impl Level {
                 }
             }
         }
-        let sets_together = settings.rules.is_some() || settings.credentials.is_some() || settings.exposed.is_some();
+        let own = Own::of(&settings);
         if let Some(parent) = parent {
             settings.inherit(&parent.settings);
         }
-        if sets_together {
-            settings.check_together(&mut main.messages, log);
+        if own.is_any() {
+            settings.check_together(own, &mut main.messages, log);
         }
         let policy = Policy::new(&settings).and_then(|policy| {
             let kept = cf.keep(policy);

@@ -16,6 +16,13 @@ pub struct Place {
     line: usize,
 }
 
+impl Place {
+    /// A line of a file.
+    pub fn new(file: &str, line: usize) -> Place {
+        Place { file: file.into(), line }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
@@ -48,10 +55,32 @@ impl Messages {
             Some(directive) => format!("{directive}: {problem} in {place}"),
             None => format!("{problem} in {place}"),
         };
+        self.report_line(log, problem, line, None);
+    }
+
+    /// Logs `problem`, found in `directive`, which only is one because credentials are turned on; at `credentials`, if that is at
+    /// another level.
+    pub fn report_with(
+        &mut self,
+        log: Log,
+        directive: &str,
+        problem: &Problem,
+        place: &Place,
+        credentials: Option<&Place>,
+    ) {
+        self.report_line(log, problem, format!("{directive}: {problem} in {place}"), credentials);
+    }
+
+    fn report_line(&mut self, log: Log, problem: &Problem, line: String, credentials: Option<&Place>) {
         let level = if problem.is_warning() { Level::WARN } else { Level::EMERG };
         self.failed |= level == Level::EMERG;
         if !self.reported.contains(&line) {
-            log.write(level, &line);
+            match credentials {
+                Some(credentials) => {
+                    log.write(level, format_args!("{line}; credentials are turned on in {credentials}"))
+                }
+                None => log.write(level, &line),
+            }
             self.reported.insert(line);
         }
     }

@@ -118,10 +118,36 @@ settings! {
         exposed: Arc<ExposedHeaders>,
         /// Where `cors_expose_headers` appears.
         exposed_place: Place,
+        /// Where `cors_allow_credentials` appears.
+        credentials_place: Place,
         /// `cors_max_age`
         max_age: MaxAge,
         /// `cors_bypass`
         bypass: Predicates,
+    }
+}
+
+/// Which of the settings that are checked together a level sets itself.
+#[derive(Clone, Copy)]
+pub struct Own {
+    rules: bool,
+    credentials: bool,
+    exposed: bool,
+}
+
+impl Own {
+    /// Of a level that has not inherited yet.
+    pub fn of(settings: &Settings) -> Own {
+        Own {
+            rules: settings.rules.is_some(),
+            credentials: settings.credentials.is_some(),
+            exposed: settings.exposed.is_some(),
+        }
+    }
+
+    /// Whether there is any.
+    pub fn is_any(self) -> bool {
+        self.rules || self.credentials || self.exposed
     }
 }
 
@@ -138,17 +164,20 @@ pub struct RejectStatus(pub u16);
 pub struct MaxAge(pub u64);
 
 impl Settings {
-    /// Reports what is only right or wrong together; for the level that sets one of the parts.
-    pub fn check_together(&self, messages: &mut Messages, log: Log) {
+    /// Reports what is only right or wrong together; for the level that sets `own` and inherits the rest. If credentials are
+    /// turned on at another level than the value that is reported, the message says where.
+    pub fn check_together(&self, own: Own, messages: &mut Messages, log: Log) {
         let credentials = self.credentials();
+        let elsewhere =
+            |is_own: bool| self.credentials_place.as_ref().filter(|_| credentials && is_own != own.credentials);
         let concerns = self.rules.as_ref().map_or(&[][..], |rules| &rules.concerns);
         for (concern, problem) in origins::problems(concerns, credentials) {
-            messages.report(log, Some(concern.directive), &problem, &concern.place);
+            messages.report_with(log, concern.directive, &problem, &concern.place, elsewhere(own.rules));
         }
         if let (true, Some(exposed), Some(place)) = (credentials, &self.exposed, &self.exposed_place) {
             if exposed.is_any() {
                 let problem = Problem::new(b"*", Reason::ExposeAnyWithCredentials);
-                messages.report(log, Some("cors_expose_headers"), &problem, place);
+                messages.report_with(log, "cors_expose_headers", &problem, place, elsewhere(own.exposed));
             }
         }
     }

@@ -47,6 +47,13 @@ impl<'c> Configuration<'c> {
         }
     }
 
+    /// The main configuration file, and the directory that names of included files are relative to.
+    pub fn files(&self) -> (&[u8], &[u8]) {
+        // SAFETY: a configuration belongs to a cycle, which has both.
+        let cycle = unsafe { &*self.0.cycle };
+        (cycle.conf_file.as_bytes(), cycle.conf_prefix.as_bytes())
+    }
+
     /// The arguments of the directive that is being read. They live until it has been read.
     pub fn arguments(&self) -> &'c [ngx_str_t] {
         // SAFETY: nginx has put the directive's name and its arguments there.

@@ -3,9 +3,10 @@
 use std::ptr;
 
 use cors_policy::origins::{self, Evaluated};
-use cors_policy::{Decision, Facts, Grant, Rules, Status};
+use cors_policy::{Decision, Facts, Grant, Problem, Rules, Status};
 
 use super::denial;
+use super::escaped::Escaped;
 use super::keep::{Kept, Way};
 use super::read::{Read, Values};
 use crate::conf::{LocationConf, MainConf, Mode, Policy};
@@ -169,7 +170,7 @@ fn by_value<'r>(
         return Ok(Evaluated::Any);
     }
     // Without an origin, it makes no difference.
-    if any && !origin && !facts.origin.is_absent() && r.main_conf::<MainConf>().complaints.is_due(b"*") {
+    if any && !origin && !facts.origin.is_absent() && r.main_conf::<MainConf>().policy_complaints.is_due(b"*") {
         r.log().write(
             Level::ERROR,
             "cors: a variable of cors_allow_origin is \"*\", which allows nothing with cors_allow_credentials on",
@@ -183,10 +184,11 @@ fn values<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Fac
     read.values(r, policy.variables.as_ptr().cast(), |r| {
         let mut result = Values::default();
         for value in &*policy.variables {
-            match origins::evaluated(value.evaluate(r).unwrap_or_default(), facts.origin.one()) {
+            let value = value.evaluate(r).unwrap_or_default();
+            match origins::evaluated(value, facts.origin.one()) {
                 Evaluated::Any => result.any = true,
                 Evaluated::Allowed => result.origin = true,
-                Evaluated::Denied => {}
+                Evaluated::Denied => complain(r, policy, facts, value),
             }
         }
         result
@@ -208,4 +210,25 @@ fn read_values_of_server<'r>(
     });
     kept.is_deciding.set(false);
     result
+}
+
+/// Logs the words in the value of a variable that can never allow anything. The `Origin` of the request itself is not one of
+/// them: a denial has its own line.
+fn complain(r: &Request<'_>, policy: &Policy, facts: &Facts<'_>, value: &[u8]) {
+    if facts.origin.is_absent() || facts.origin.one() == Some(value) || !r.log().writes(policy.log_level) {
+        return;
+    }
+    let complaints = &r.main_conf::<MainConf>().value_complaints;
+    for word in origins::unusable_words(value).filter(|word| complaints.is_due(*word)) {
+        let Problem { reason, suggestion, .. } = origins::unusable(word);
+        let (code, word) = (reason.code(), Escaped(word));
+        let line = format!("cors: in a variable of cors_allow_origin, \"{word}\" {reason}");
+        match suggestion {
+            Some(suggestion) => {
+                let suggestion = Escaped(suggestion.as_bytes());
+                r.log().write(policy.log_level, format_args!("{line}: write \"{suggestion}\" [{code}]"));
+            }
+            None => r.log().write(policy.log_level, format_args!("{line} [{code}]")),
+        }
+    }
 }

@@ -6,12 +6,10 @@ use cors_policy::facts::{Facts, Field, Site};
 use cors_policy::preflight::Missing;
 use cors_policy::{Decision, Status};
 
+use super::escaped::Escaped;
 use super::keep::Kept;
 use crate::conf::Policy;
 use crate::nginx::Request;
-
-/// How much of a value that a client sent is written.
-const LONGEST: usize = 256;
 
 /// How many of the missing headers are named.
 const MOST: usize = 16;
@@ -116,20 +114,5 @@ impl fmt::Display for Line<'_, '_> {
                 write!(f, "Sec-Fetch-Site is {site} and there is no Origin; only cors_bypass lets it pass")
             }
         }
-    }
-}
-
-/// What a client sent, so that it cannot break out of its quotes or its line, nor fill the log.
-struct Escaped<'a>(&'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &b in self.0.iter().take(LONGEST) {
-            match b {
-                b' '..=b'~' if b != b'"' && b != b'\\' => write!(f, "{}", char::from(b))?,
-                _ => write!(f, "\\x{b:02X}")?,
-            }
-        }
-        f.write_str(if self.0.len() > LONGEST { "..." } else { "" })
     }
 }

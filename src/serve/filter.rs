@@ -14,7 +14,7 @@ use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
 use super::keep::{Kept, Way};
-use super::{denial, write};
+use super::{denial, loss, write};
 use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
 use crate::nginx::chain::{BodyFunction, Function, Link};
@@ -138,7 +138,7 @@ fn go_on(mut r: Request<'_>, written: Option<Result<(), OutOfMemory>>) -> ngx_in
 #[cold]
 #[inline(never)]
 fn fail_closed(r: &mut Request<'_>) {
-    r.guard(false, |r| write::remove(r));
+    r.guard(false, |r| write::remove(r, None));
 }
 
 fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> Result<(), OutOfMemory> {
@@ -151,10 +151,14 @@ fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> R
     if !is_left_to_others {
         denial::log(r, policy, kept);
     }
+    let is_left_to_others = is_left_to_others || (!policy.overrides && has_allow_origin(r));
     if policy.dry_run {
+        if r.log().writes(policy.log_level) {
+            loss::log_dry_run(r, policy, &facts, decision, is_left_to_others);
+        }
         return Ok(());
     }
-    if is_left_to_others || (!policy.overrides && has_allow_origin(r)) {
+    if is_left_to_others {
         return write::vary_only(r, policy, is_preflight);
     }
     write::response(r, policy, &facts, is_preflight, decision.grant)
@@ -245,7 +249,7 @@ unsafe extern "C" fn early_hints(request: *mut ngx_http_request_t) -> ngx_int_t 
     let kept = r.kept(location.slot);
     if let (Some((policy, _, decision)), true) = (kept.decided(&r), r.is_main()) {
         if policy.overrides && !policy.dry_run && !is_left_alone(kept, policy, decision) {
-            r.guard(false, |r| write::remove(r));
+            r.guard(false, |r| write::remove(r, None));
         }
     }
     BEHIND_EARLY_HINTS.next(r)

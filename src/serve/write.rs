@@ -2,13 +2,15 @@
 
 use cors_policy::list::{elements, is_token, trim};
 use cors_policy::{preflight, vary, Facts, Grant};
+use ngx::ffi::ngx_table_elt_t;
 
+use super::loss;
 use crate::conf::{Policy, Prepared};
 use crate::nginx::header_list::{has_name, name};
 use crate::nginx::strings::{string, Str};
 use crate::nginx::{OutOfMemory, Request};
 
-/// What the names of all fields of CORS begin with.
+/// The beginning of the names of all fields about CORS.
 const PREFIX: &[u8] = b"access-control-";
 
 /// Writes `prepared` among the fields that the response has: theirs about CORS are removed, and a `Vary` is extended.
@@ -18,7 +20,7 @@ pub fn among_existing<'r>(
     prepared: &'r Prepared,
     origin: Option<Str<'r>>,
 ) -> Result<(), OutOfMemory> {
-    if remove(r) {
+    if remove(r, Some(loss::log_removal)) {
         r.push_headers(prepared.fields_without_vary(), origin)?;
         return extend_vary(r, prepared.vary());
     }
@@ -33,16 +35,11 @@ pub fn response<'r>(
     is_preflight: bool,
     grant: Grant,
 ) -> Result<(), OutOfMemory> {
-    let prepared = match (is_preflight, grant) {
-        (true, Grant::None) => &policy.preflight_denied,
-        (true, _) => &policy.preflight,
-        (false, Grant::None) => &policy.denied,
-        (false, _) => &policy.allowed,
-    };
+    let prepared = prepared(policy, is_preflight, grant);
     match grant {
         // A variable may allow `*`, and the response then depends on `Origin` no more than under a configured `*`.
         Grant::Any => {
-            remove(r);
+            remove(r, Some(loss::log_removal));
             r.push_headers(prepared.fields_without_vary(), None)?;
             if is_preflight && policy.private_network {
                 extend_vary(r, vary::PRIVATE_NETWORK)?;
@@ -57,24 +54,67 @@ pub fn response<'r>(
     Ok(())
 }
 
+/// What is prepared for the response to a request that gets `grant`.
+pub fn prepared(policy: &Policy, is_preflight: bool, grant: Grant) -> &Prepared {
+    match (is_preflight, grant) {
+        (true, Grant::None) => &policy.preflight_denied,
+        (true, _) => &policy.preflight,
+        (false, Grant::None) => &policy.denied,
+        (false, _) => &policy.allowed,
+    }
+}
+
 /// Writes `Vary` alone into a response that is otherwise left as it is.
 pub fn vary_only<'r>(r: &mut Request<'r>, policy: &'r Policy, is_preflight: bool) -> Result<(), OutOfMemory> {
-    let prepared = if is_preflight { &policy.preflight_denied } else { &policy.denied };
-    extend_vary(r, prepared.vary())
+    extend_vary(r, prepared(policy, is_preflight, Grant::None).vary())
 }
 
-/// Removes all `Access-Control-*` fields; returns whether there is a `Vary`.
+/// Removes all `Access-Control-*` fields, of which `report` is told before; returns whether there is a `Vary`.
 #[inline(always)]
-pub fn remove(r: &mut Request<'_>) -> bool {
-    !r.has_no_headers_out() && remove_from_list(r)
+pub fn remove<'r>(r: &mut Request<'r>, report: Option<fn(&mut Request<'r>)>) -> bool {
+    if r.has_no_headers_out() {
+        return false;
+    }
+    match find(r) {
+        0 => false,
+        VARY => true,
+        _ => remove_found(r, report),
+    }
 }
+
+/// What [`find`] returns if there is a `Vary`: a true `bool` as a number, because this runs for every response that has fields.
+const VARY: u8 = 1;
+/// What it adds if there is a field about CORS.
+const CORS: u8 = 2;
 
 #[inline(never)]
-fn remove_from_list(r: &mut Request<'_>) -> bool {
+fn find(r: &mut Request<'_>) -> u8 {
+    let mut found = 0;
+    for header in r.headers_out() {
+        if is_about_cors(header) {
+            found |= CORS;
+        } else {
+            found |= u8::from(has_name(header, b"vary"));
+        }
+    }
+    found
+}
+
+/// Whether a field is `Access-Control-*`.
+#[inline(always)]
+pub fn is_about_cors(header: &ngx_table_elt_t) -> bool {
+    name(header).get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+#[cold]
+#[inline(never)]
+fn remove_found<'r>(r: &mut Request<'r>, report: Option<fn(&mut Request<'r>)>) -> bool {
+    if let Some(report) = report {
+        report(r);
+    }
     let mut has_vary = false;
     for header in r.headers_out() {
-        let name = name(header);
-        if name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) {
+        if is_about_cors(header) {
             header.hash = 0;
         } else {
             has_vary |= has_name(header, b"vary");

@@ -27,12 +27,17 @@ def started(args, name, upstream):
     port = free_port()
     with open(os.path.join(harness.ROOT, "nginx-conf", name)) as file:
         http = file.read()
-    http = re.sub(r"listen +80;", f"listen 127.0.0.1:{port};", http)
+    http = re.sub(r"listen +80\b", f"listen 127.0.0.1:{port}", http)
     http = http.replace("127.0.0.1:8000", f"127.0.0.1:{upstream}")
     # nginx takes paths of the prefix for relative ones; those of logs and roots alike.
     http = re.sub(r"(?<= )/(?=srv/|var/log/)", "", http)
     with harness.nginx(args, http, FILES) as prefix:
         yield port, prefix
+
+
+def check_rebinding(port):
+    """The name of another page, which leads here."""
+    check("DNS rebinding", send(port, "evil.example", "POST", "/", [("Origin", "http://evil.example")])[0], 421)
 
 
 def spa_and_api(port, prefix, seen):
@@ -57,6 +62,7 @@ def application_behind_proxy(port, prefix, seen):
     check("authentication", page.fetch("GET", "/staging/", dict([ADMIN])).said, "200")
     check("without it", page.fetch("GET", "/staging/").said, "401")
     check("a page of its own", send(port, "api.example.com", "POST", "/", [("Origin", "http://api.example.com")])[0], 200)
+    check_rebinding(port)
 
 
 def public_api(port, prefix, seen):
@@ -118,11 +124,13 @@ def websockets(port, prefix, seen):
     check("of another site", status(("Origin", "https://evil.example")), 403)
     check("of a page of this server", status(("Origin", "http://api.example.com")), 200)
     check("of no browser", status(), 200)
+    check_rebinding(port)
 
 
 def dry_run(port, prefix, seen):
     before = only(send(port, "api.example.com", "GET", "/", [("Origin", "https://evil.example")])[1], "Access-Control-Allow-Origin")
     check("what has been there stays", before, APP)
+    check_rebinding(port)
     check("nothing is enforced", send(port, "api.example.com", "POST", "/", [("Origin", "https://evil.example")])[0], 200)
     preflight = [("Origin", APP), ("Access-Control-Request-Method", "PATCH")]
     check("preflights go on to the application", send(port, "api.example.com", "OPTIONS", "/", preflight)[0], 405)

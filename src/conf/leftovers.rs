@@ -1,0 +1,347 @@
+//! Lines of other modules that a policy makes superfluous: `add_header Access-Control-Allow-Origin` and the like.
+//!
+//! What other modules have read is in private structures that differ between versions of nginx, and nginx does not tell a module
+//! about directives of others. So this reads the configuration files once more. It only looks for what to warn about: if there
+//! is anything that it cannot make sense of, it finds nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cors_policy::list;
+
+/// Superfluous lines of one level.
+pub struct Leftovers {
+    /// The file that contains the first of them.
+    pub file: String,
+    /// Its line.
+    pub line: usize,
+    /// The directive and the header of the first.
+    pub first: String,
+    /// The lines of the others.
+    pub others: Vec<usize>,
+}
+
+/// How many `include` may be within one another.
+const DEEPEST: usize = 16;
+
+/// Finds the superfluous lines in the configuration that `file` contains or includes; relative names are relative to `prefix`.
+pub fn find(file: &Path, prefix: &Path) -> Vec<Leftovers> {
+    let mut search = Search { prefix, found: Vec::new() };
+    let mut top = Level { settings: Settings::default(), lines: Vec::new() };
+    if search.read_file(file, &mut top, 0).is_none() {
+        return Vec::new();
+    }
+    search.found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    search.found
+}
+
+struct Search<'a> {
+    prefix: &'a Path,
+    found: Vec<Leftovers>,
+}
+
+/// What decides whether a level has a policy that replaces fields.
+#[derive(Clone, Default)]
+struct Settings {
+    has_origins: bool,
+    enforces: bool,
+    is_off: bool,
+    keeps_fields: bool,
+    is_dry_run: bool,
+    bypasses: bool,
+}
+
+impl Settings {
+    fn note(&mut self, directive: &[u8], value: &[u8]) {
+        let is_on = value.eq_ignore_ascii_case(b"on");
+        match directive {
+            b"cors_allow_origin" | b"cors_allow_origin_regex" => self.has_origins = true,
+            b"cors_enforce" => self.enforces = is_on,
+            b"cors" => self.is_off = !is_on,
+            b"cors_override" => self.keeps_fields = !is_on,
+            b"cors_dry_run" => self.is_dry_run = is_on,
+            b"cors_bypass" => self.bypasses = !value.is_empty(),
+            _ => {}
+        }
+    }
+
+    fn replaces_fields(&self) -> bool {
+        let is_active = !self.is_off && (self.has_origins || self.enforces);
+        is_active && !self.keeps_fields && !self.is_dry_run && !self.bypasses
+    }
+}
+
+struct Level {
+    settings: Settings,
+    /// Lines of others: the file, the line, and what is there.
+    lines: Vec<(String, usize, String)>,
+}
+
+impl Search<'_> {
+    fn read_file(&mut self, file: &Path, level: &mut Level, depth: usize) -> Option<()> {
+        // Not a pipe: what has been read from it is gone.
+        if depth > DEEPEST || !fs::metadata(file).ok()?.is_file() {
+            return None;
+        }
+        let text = fs::read(file).ok()?;
+        let mut reader = Reader { text: &text, at: 0, line: 1 };
+        match self.read_level(&mut reader, file, level, depth)? {
+            End::File => Some(()),
+            _ => None,
+        }
+    }
+
+    /// Reads the directives of a level up to its end. The settings of a level count for all of its lines, so they are complete
+    /// before the blocks within are searched; for blocks of an included file, those before the `include` count.
+    fn read_level(&mut self, reader: &mut Reader<'_>, file: &Path, level: &mut Level, depth: usize) -> Option<End> {
+        let mut blocks = Vec::new();
+        let end = loop {
+            let (words, end) = reader.directive()?;
+            match (end, words.first()) {
+                (End::Semicolon, Some(name)) if name == b"include" => {
+                    for included in self.files(words.get(1)?)? {
+                        self.read_file(&included, level, depth + 1)?;
+                    }
+                }
+                (End::Semicolon, Some(name)) => {
+                    level.settings.note(name, words.get(1).map_or(&b""[..], Vec::as_slice));
+                    if let Some(what) = superfluous(&words) {
+                        level.lines.push((file.display().to_string(), reader.line, what));
+                    }
+                }
+                (End::Open, Some(name)) => {
+                    let is_level =
+                        matches!(name.as_slice(), b"http" | b"server" | b"location" | b"if" | b"limit_except");
+                    if name.ends_with(b"_by_lua_block") {
+                        reader.skip_lua()?;
+                    } else {
+                        let start = (reader.at, reader.line);
+                        reader.skip_block()?;
+                        if is_level {
+                            blocks.push(start);
+                        }
+                    }
+                }
+                (End::Close | End::File, None) => break end,
+                _ => return None,
+            }
+        };
+        for (at, line) in blocks {
+            let mut inner = Level { settings: level.settings.clone(), lines: Vec::new() };
+            let mut reader = Reader { text: reader.text, at, line };
+            self.read_level(&mut reader, file, &mut inner, depth)?;
+            self.add(inner);
+        }
+        Some(end)
+    }
+
+    fn add(&mut self, level: Level) {
+        if !level.settings.replaces_fields() {
+            return;
+        }
+        let mut lines = level.lines.into_iter();
+        if let Some((file, line, first)) = lines.next() {
+            let others = lines.filter(|(other, ..)| *other == file).map(|(_, line, _)| line).collect();
+            self.found.push(Leftovers { file, line, first, others });
+        }
+    }
+
+    /// The files that an `include` names; `*` stands for any characters of the last part of a path.
+    fn files(&self, pattern: &[u8]) -> Option<Vec<PathBuf>> {
+        let path = self.prefix.join(std::str::from_utf8(pattern).ok()?);
+        let (folder, name) = (path.parent()?, path.file_name()?.to_str()?);
+        if folder.to_str()?.contains(['*', '?', '[']) || name.contains(['?', '[']) {
+            return None;
+        }
+        if !name.contains('*') {
+            return Some(vec![path]);
+        }
+        let Ok(entries) = fs::read_dir(folder) else { return Some(Vec::new()) };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut files: Vec<_> = names.filter(|entry| matches(name, entry)).map(|entry| folder.join(entry)).collect();
+        files.sort();
+        Some(files)
+    }
+}
+
+/// Whether `name` is one that the `pattern` of an `include` with `*` stands for.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let last = parts.next_back().unwrap_or_default();
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    // As in a shell, `*` does not stand for a dot at the beginning.
+    rest.ends_with(last) && (pattern.starts_with('.') || !name.starts_with('.'))
+}
+
+/// The directive and the header, if a directive sets or removes a header that a policy writes.
+fn superfluous(words: &[Vec<u8>]) -> Option<String> {
+    let (name, header) = (words.first()?, words.get(1)?);
+    let shown = |header: &[u8]| {
+        let header: String = header.iter().map(|&b| char::from(b)).take(64).collect();
+        Some(format!("{} {header}", String::from_utf8_lossy(name)))
+    };
+    let is_cors = |header: &[u8]| header.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"access-control-"));
+    let is_vary = |header: &[u8], value: &[u8]| {
+        let of_preflights: [&[u8]; 3] =
+            [b"origin", b"access-control-request-method", b"access-control-request-headers"];
+        let is_ours = |word: &[u8]| of_preflights.iter().any(|name| word.eq_ignore_ascii_case(name));
+        header.eq_ignore_ascii_case(b"vary") && list::elements(value).count() > 0 && list::elements(value).all(is_ours)
+    };
+    match name.as_slice() {
+        b"add_header" => {
+            let value = words.get(2).map_or(&b""[..], Vec::as_slice);
+            if is_cors(header) || is_vary(header, value) {
+                shown(header)
+            } else {
+                None
+            }
+        }
+        b"more_set_headers" | b"more_clear_headers" => {
+            let is_ours = |field: &[u8]| {
+                let mut parts = field.splitn(2, |&b| b == b':');
+                let (header, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                is_cors(list::trim(header)) || (name == b"more_set_headers" && is_vary(list::trim(header), value))
+            };
+            let field = words[1..].iter().find(|word| is_ours(word))?;
+            shown(list::trim(field.split(|&b| b == b':').next()?))
+        }
+        b"proxy_hide_header"
+        | b"fastcgi_hide_header"
+        | b"uwsgi_hide_header"
+        | b"scgi_hide_header"
+        | b"grpc_hide_header" => {
+            if is_cors(header) {
+                shown(header)
+            } else {
+                None
+            }
+        }
+        _ => None,
+    }
+}
+
+/// What ends a directive.
+#[derive(Clone, Copy)]
+enum End {
+    Semicolon,
+    Open,
+    Close,
+    File,
+}
+
+/// Reads words as nginx does (`ngx_conf_read_token` of src/core/ngx_conf_file.c).
+struct Reader<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: usize,
+}
+
+impl Reader<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        let b = self.peek()?;
+        self.at += 1;
+        self.line += usize::from(b == b'\n');
+        Some(b)
+    }
+
+    /// The words of the next directive, and what ends it.
+    fn directive(&mut self) -> Option<(Vec<Vec<u8>>, End)> {
+        let mut words = Vec::new();
+        loop {
+            let Some(b) = self.peek() else { return words.is_empty().then_some((words, End::File)) };
+            match b {
+                b' ' | b'\t' | b'\r' | b'\n' => drop(self.take()),
+                b'#' => {
+                    while self.peek().is_some_and(|b| b != b'\n') {
+                        self.take();
+                    }
+                }
+                b';' | b'{' | b'}' => {
+                    self.take();
+                    let end = match b {
+                        b';' => End::Semicolon,
+                        b'{' => End::Open,
+                        _ => End::Close,
+                    };
+                    return Some((words, end));
+                }
+                b'"' | b'\'' => words.push(self.quoted()?),
+                _ => words.push(self.word()?),
+            }
+        }
+    }
+
+    fn quoted(&mut self) -> Option<Vec<u8>> {
+        let quote = self.take()?;
+        let mut word = Vec::new();
+        loop {
+            match self.take()? {
+                b if b == quote => return Some(word),
+                b'\\' => word.push(self.take()?),
+                b => word.push(b),
+            }
+        }
+    }
+
+    fn word(&mut self) -> Option<Vec<u8>> {
+        let mut word = Vec::new();
+        loop {
+            let b = self.peek()?;
+            match b {
+                b' ' | b'\t' | b'\r' | b'\n' | b';' => return Some(word),
+                b'{' if word.last() != Some(&b'$') => return Some(word),
+                _ => {}
+            }
+            self.take();
+            word.push(if b == b'\\' { self.take()? } else { b });
+        }
+    }
+
+    /// Skips a block whose `{` has been read.
+    fn skip_block(&mut self) -> Option<()> {
+        let mut depth = 1;
+        while depth > 0 {
+            match self.directive()? {
+                (words, End::Open) if words.first().is_some_and(|name| name.ends_with(b"_by_lua_block")) => {
+                    self.skip_lua()?
+                }
+                (_, End::Open) => depth += 1,
+                (_, End::Close) => depth -= 1,
+                (_, End::Semicolon) => {}
+                (_, End::File) => return None,
+            }
+        }
+        Some(())
+    }
+
+    /// Skips a block of Lua whose `{` has been read. Lua's long brackets are not looked for: what is in them may be taken for
+    /// code.
+    fn skip_lua(&mut self) -> Option<()> {
+        let mut depth = 1;
+        while depth > 0 {
+            match self.peek()? {
+                b'"' | b'\'' => drop(self.quoted()?),
+                b'-' if self.text.get(self.at + 1) == Some(&b'-') => {
+                    while self.peek()? != b'\n' {
+                        self.take();
+                    }
+                }
+                b => {
+                    self.take();
+                    depth += i32::from(b == b'{') - i32::from(b == b'}');
+                }
+            }
+        }
+        Some(())
+    }
+}
