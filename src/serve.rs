@@ -4,6 +4,7 @@
 //! [`keep`] keeps both, beyond internal redirects. [`filter`] writes the decision into the response, with [`write`].
 //! [`variables`], [`denial`] and [`loss`] report it.
 
+mod bits;
 mod decide;
 mod denial;
 mod escaped;

@@ -3,18 +3,17 @@
 use super::header_list::{Elements, Names};
 use super::request::Request;
 use super::strings::Str;
-use crate::zeroable_enum;
 
-zeroable_enum! {
-    /// How often a field appears.
-    pub enum Count {
-        /// It does not.
-        None,
-        /// Once.
-        One,
-        /// More often.
-        Many,
-    }
+/// How often a field appears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Count {
+    /// It does not.
+    #[default]
+    None,
+    /// Once.
+    One,
+    /// More often.
+    Many,
 }
 
 impl Count {

@@ -16,7 +16,6 @@ use super::fallible::ngx_pnalloc;
 use super::layout::INTERNAL;
 use super::log::Log;
 use super::strings::{self, Str};
-use crate::zeroable_enum;
 
 /// nginx's pool had no memory left.
 #[derive(Clone, Copy, Debug)]
@@ -50,16 +49,16 @@ impl Code {
     pub const AGAIN: Code = Code(NGX_AGAIN as ngx_int_t);
 }
 
-zeroable_enum! {
-    /// The methods that make a difference to cross-origin requests.
-    pub enum Method {
-        /// GET or HEAD
-        Read,
-        /// OPTIONS
-        Options,
-        /// Any other.
-        Other,
-    }
+/// The methods that make a difference to cross-origin requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// GET or HEAD
+    #[default]
+    Read,
+    /// OPTIONS
+    Options,
+    /// Any other.
+    Other,
 }
 
 /// A request, for as long as nginx's call of an entry point lasts. What belongs to the request lives longer, for `'r`.

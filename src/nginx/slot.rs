@@ -7,13 +7,12 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 
 use ngx::ffi::ngx_http_variable_value_t;
 
 use super::configuration::Configuration;
 use super::request::Request;
-use super::strings::Str;
+use super::strings::NumberedStr;
 use super::variable;
 
 /// A type of which all-zero memory is a value. It has no destructor that matters: nobody calls it.
@@ -24,12 +23,8 @@ pub unsafe trait Zeroable {}
 
 // SAFETY: `None` of a reference is null.
 unsafe impl<T> Zeroable for Cell<Option<&T>> {}
-// SAFETY: zero is `false`.
-unsafe impl Zeroable for Cell<bool> {}
-// SAFETY: zero is an empty string.
-unsafe impl Zeroable for Cell<Str<'_>> {}
-// SAFETY: zero in `is_set` is `false`, and the rest is then not looked at.
-unsafe impl<T: Copy> Zeroable for Latest<T> {}
+// SAFETY: zero is an empty string and zero.
+unsafe impl Zeroable for NumberedStr<'_> {}
 
 /// Declares a structure that is [`Zeroable`], because its fields are.
 #[macro_export]
@@ -48,54 +43,6 @@ macro_rules! zeroable {
         {
         }
     };
-}
-
-/// Declares an enumeration without data that is [`Zeroable`]: zero is the first variant, which is the default.
-#[macro_export]
-macro_rules! zeroable_enum {
-    ($( #[doc = $doc:literal] )* pub enum $name:ident {
-        $( #[doc = $first_doc:literal] )* $first:ident,
-        $( $( #[doc = $variant_doc:literal] )* $variant:ident, )*
-    }) => {
-        $( #[doc = $doc] )*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        #[repr(u8)]
-        pub enum $name {
-            $( #[doc = $first_doc] )* #[default] $first,
-            $( $( #[doc = $variant_doc] )* $variant, )*
-        }
-
-        // SAFETY: zero is the first variant.
-        unsafe impl $crate::nginx::slot::Zeroable for std::cell::Cell<$name> {}
-    };
-}
-
-/// A value that is there once it has been written.
-pub struct Latest<T> {
-    is_set: Cell<bool>,
-    value: Cell<MaybeUninit<T>>,
-}
-
-impl<T: Copy> Default for Latest<T> {
-    fn default() -> Self {
-        Latest { is_set: Cell::new(false), value: Cell::new(MaybeUninit::uninit()) }
-    }
-}
-
-impl<T: Copy> Latest<T> {
-    /// The value, once one is written.
-    #[inline(always)]
-    pub fn get(&self) -> Option<T> {
-        // SAFETY: once `is_set`, there is a value.
-        self.is_set.get().then(|| unsafe { self.value.get().assume_init() })
-    }
-
-    /// Writes a value.
-    #[inline(always)]
-    pub fn set(&self, value: T) {
-        self.value.set(MaybeUninit::new(value));
-        self.is_set.set(true);
-    }
 }
 
 /// A configuration of a location that says what is kept of a request. `L` has one implementation, so the memory always has

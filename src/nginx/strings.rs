@@ -1,7 +1,8 @@
 //! nginx's strings: a length and a pointer (<https://nginx.org/en/docs/dev/development_guide.html#string_overview>).
 
+use std::cell::Cell;
 use std::marker::PhantomData;
-use std::slice;
+use std::{ptr, slice};
 
 use ngx::ffi::{ngx_parse_time, ngx_str_t};
 
@@ -40,6 +41,36 @@ impl<'a> Str<'a> {
     #[inline(always)]
     pub fn as_string(self) -> ngx_str_t {
         self.0
+    }
+}
+
+/// A string and a number, in the memory of a string.
+pub struct NumberedStr<'a> {
+    data: Cell<*const u8>,
+    len: Cell<u32>,
+    /// The number.
+    pub number: Cell<u32>,
+    of: PhantomData<&'a [u8]>,
+}
+
+impl<'a> NumberedStr<'a> {
+    /// The string.
+    #[inline(always)]
+    pub fn get(&self) -> Str<'a> {
+        Str(ngx_str_t { len: self.len.get() as usize, data: self.data.get().cast_mut() }, PhantomData)
+    }
+
+    /// Writes the string. One of 4 GiB and more, which no header field is, loses its end.
+    #[inline(always)]
+    pub fn set(&self, value: Str<'a>) {
+        self.data.set(value.0.data);
+        self.len.set(value.0.len as u32);
+    }
+}
+
+impl Default for NumberedStr<'_> {
+    fn default() -> Self {
+        NumberedStr { data: Cell::new(ptr::null()), len: Cell::new(0), number: Cell::new(0), of: PhantomData }
     }
 }
 

@@ -42,12 +42,12 @@ pub fn arrive<'r>(
         read_values_of_server(r, server, kept, &facts)?;
     }
     if is_first && policy.is_active {
-        kept.leaves_preflights.set(!policy.answers_preflights);
+        kept.leaves_preflights().set(!policy.answers_preflights);
     }
     let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &kept.read, &facts)?;
     let is_rejected = is_rejected && may_answer;
     let is_same = kept.policy.get().is_some_and(|in_effect| ptr::eq(in_effect, policy));
-    kept.is_judged.set(may_answer && (!is_rejected || policy.dry_run));
+    kept.is_judged().set(may_answer && (!is_rejected || policy.dry_run));
     if is_rejected && !policy.dry_run {
         kept.adopt(policy, Decision { status: Status::Rejected, grant: Grant::None });
         denial::log(r, policy, kept);
@@ -64,15 +64,15 @@ pub fn arrive<'r>(
         }
         kept.adopt(policy, decision);
         if policy.mode == Mode::Any && !decision.status.is_preflight() {
-            kept.way.set(Way::ForAll);
+            kept.way().set(Way::ForAll);
         }
         let answer = policy.preflight_answer(decision.status);
-        if let Some(answer) = answer.filter(|_| policy.is_active && !kept.leaves_preflights.get()) {
+        if let Some(answer) = answer.filter(|_| policy.is_active && !kept.leaves_preflights().get()) {
             denial::log(r, policy, kept);
             return Ok(Some(answer).filter(|_| !policy.dry_run));
         }
     }
-    if is_rejected && !kept.is_logged.get() {
+    if is_rejected && !kept.is_logged().get() {
         denial::log_rejection(r, policy, kept, &facts);
     }
     Ok(None)
@@ -124,13 +124,13 @@ fn judge<'r>(
     if !policy.is_active {
         return Ok(none);
     }
-    kept.is_deciding.set(true);
+    kept.is_deciding().set(true);
     let grant = match is_bypassed(r, policy, read) {
         Ok(true) => Ok(None),
         Ok(false) => grant(r, policy, read, facts).map(Some),
         Err(out_of_memory) => Err(out_of_memory),
     };
-    kept.is_deciding.set(false);
+    kept.is_deciding().set(false);
     Ok(match grant? {
         None => Judgement { is_bypassed: true, ..none },
         Some(grant) => Judgement { is_rejected: policy.rules.rejects(facts, grant), grant, ..none },
@@ -203,12 +203,12 @@ fn read_values_of_server<'r>(
     kept: &'r Kept<'r>,
     facts: &Facts<'r>,
 ) -> Result<(), OutOfMemory> {
-    kept.is_deciding.set(true);
+    kept.is_deciding().set(true);
     let result = is_bypassed(r, server, &kept.read).and_then(|_| match server.variables.is_empty() {
         true => Ok(()),
         false => values(r, server, &kept.read, facts).map(|_| ()),
     });
-    kept.is_deciding.set(false);
+    kept.is_deciding().set(false);
     result
 }
 

@@ -17,7 +17,7 @@ const MOST: usize = 16;
 /// Writes the line for the decision that is kept if it is a denial, once, and if its level is logged at all.
 #[inline]
 pub fn log<'r>(r: &Request<'r>, policy: &'r Policy, kept: &Kept<'r>) {
-    if r.log().writes(policy.log_level) && !kept.is_logged.get() {
+    if r.log().writes(policy.log_level) && !kept.is_logged().get() {
         write_decision(r, policy, kept);
     }
 }
@@ -40,7 +40,7 @@ pub fn log_rejection<'r>(r: &Request<'r>, policy: &'r Policy, kept: &Kept<'r>, f
 fn write<'r>(r: &Request<'r>, policy: &'r Policy, kept: &Kept<'r>, facts: &Facts<'r>, decision: Decision) {
     let line = Line { policy, facts, status: policy.rules.explain(facts, decision) };
     if !line.is_empty() {
-        kept.is_logged.set(true);
+        kept.is_logged().set(true);
         let dry_run = if policy.dry_run { " (dry run)" } else { "" };
         r.log().write(policy.log_level, format_args!("cors: {line}{dry_run}"));
     }

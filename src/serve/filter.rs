@@ -58,16 +58,18 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 
 #[inline(never)]
 extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match kept.way.get() {
-        Way::NoOrigin => write_vary(r, policy),
-        Way::Allowed => write_first(r, &policy.allowed, Some(kept.read.origin.get())),
-        _ => less_common(r, kept, policy),
+    if kept.way().is(Way::NoOrigin) {
+        return write_vary(r, policy);
     }
+    if kept.way().is(Way::Allowed) {
+        return write_first(r, &policy.allowed, Some(kept.read.origin.get()));
+    }
+    less_common(r, kept, policy)
 }
 
 #[inline(never)]
 extern "C" fn less_common<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match kept.way.get() {
+    match kept.way().get() {
         Way::Denied if r.log().writes(policy.log_level) => log_denied(r, kept, policy),
         Way::Denied => write_vary(r, policy),
         Way::Preflight => write_first(r, &policy.preflight, Some(kept.read.origin.get())),
@@ -212,7 +214,7 @@ fn take_over(mut r: Request<'_>, location: &LocationConf, status: u16) -> ngx_in
     // Whoever has begun the response may now send its body.
     if matches!(sent, Code::OK | Code::AGAIN) {
         BEHIND_BODY.install_once(body);
-        r.kept(location.slot).drops_body.set(true);
+        r.kept(location.slot).drops_body().set(true);
     }
     sent.0
 }
@@ -221,7 +223,7 @@ unsafe extern "C" fn body(request: *mut ngx_http_request_t, chain: *mut ngx_chai
     // SAFETY: nginx calls it with a request and a part of the body.
     let (r, part) = unsafe { (Request::from_ptr(request), Body::from_ptr(chain)) };
     let location: &LocationConf = r.location();
-    if r.kept(location.slot).drops_body.get() && r.is_main() && !part.is_empty() {
+    if r.kept(location.slot).drops_body().get() && r.is_main() && !part.is_empty() {
         return drop_body(r, location, part);
     }
     BEHIND_BODY.next(r, part)
@@ -233,7 +235,7 @@ fn drop_body(mut r: Request<'_>, location: &LocationConf, part: Body) -> ngx_int
     if !part.discard() {
         return Code::OK.0;
     }
-    r.kept(location.slot).drops_body.set(false);
+    r.kept(location.slot).drops_body().set(false);
     if r.is_header_only() {
         return Code::OK.0;
     }

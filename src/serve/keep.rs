@@ -4,14 +4,15 @@ use std::cell::Cell;
 
 use cors_policy::{Decision, Facts, Grant, Status};
 
+use super::bits::Bits;
 use super::read::Read;
 
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
-use crate::nginx::slot::{Keeps, Latest, Slot};
+use crate::nginx::slot::{Keeps, Slot};
 use crate::nginx::Request;
-use crate::{zeroable, zeroable_enum};
+use crate::zeroable;
 
 zeroable! {
     /// What is kept of a request.
@@ -21,39 +22,25 @@ zeroable! {
         pub policy: Cell<Option<&'r Policy>>,
         /// What decisions depend on.
         pub read: Read<'r>,
-        /// How the response is written; this says what was decided if `Origin` alone decides.
-        pub way: Cell<Way>,
-        /// Otherwise, the decision under `policy`.
-        decision: Latest<Decision>,
-        /// Whether the policy in effect has been judged, and has let the request pass.
-        pub is_judged: Cell<bool>,
-        /// Whether the application answers preflights, as the first policy says.
-        pub leaves_preflights: Cell<bool>,
-        /// Whether the denial has been logged.
-        pub is_logged: Cell<bool>,
-        /// Whether a decision is being made: the module's variables are empty meanwhile, so that it never depends on itself.
-        pub is_deciding: Cell<bool>,
-        /// Whether the module's response has taken the place of another one, whose body has to be dropped.
-        pub drops_body: Cell<bool>,
     }
 }
 
-zeroable_enum! {
-    /// How a response is written.
-    pub enum Way {
-        /// By all that is kept.
-        General,
-        /// There is no `Origin`, and so nothing but `Vary`.
-        NoOrigin,
-        /// The one `Origin` is allowed by the list.
-        Allowed,
-        /// It is not.
-        Denied,
-        /// Whatever `Origin` is, the list is `*`.
-        ForAll,
-        /// The answer to a preflight whose one `Origin` is allowed by the list, and that echoes nothing.
-        Preflight,
-    }
+/// How a response is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// By all that is kept.
+    #[default]
+    General,
+    /// There is no `Origin`, and so nothing but `Vary`.
+    NoOrigin,
+    /// The one `Origin` is allowed by the list.
+    Allowed,
+    /// It is not.
+    Denied,
+    /// Whatever `Origin` is, the list is `*`.
+    ForAll,
+    /// The answer to a preflight whose one `Origin` is allowed by the list, and that echoes nothing.
+    Preflight,
 }
 
 impl Keeps for LocationConf {
@@ -66,15 +53,53 @@ pub fn reserve(cf: &mut Configuration<'_>) -> Option<Slot<LocationConf>> {
 }
 
 impl<'r> Kept<'r> {
+    /// How the response is written; this says what was decided if `Origin` alone decides.
+    #[inline(always)]
+    pub fn way(&self) -> Bits<'_, Way> {
+        Bits::at(self.read.number(), 4)
+    }
+
+    /// Otherwise, the decision under `policy`.
+    fn decision(&self) -> Bits<'_, Option<Decision>> {
+        Bits::at(self.read.number(), 7)
+    }
+
+    /// Whether the policy in effect has been judged, and has let the request pass.
+    #[inline(always)]
+    pub fn is_judged(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 14)
+    }
+
+    /// Whether the application answers preflights, as the first policy says.
+    pub fn leaves_preflights(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 15)
+    }
+
+    /// Whether the denial has been logged.
+    pub fn is_logged(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 16)
+    }
+
+    /// Whether a decision is being made: the module's variables are empty meanwhile, so that it never depends on itself.
+    pub fn is_deciding(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 17)
+    }
+
+    /// Whether the module's response has taken the place of another one, whose body has to be dropped.
+    #[inline(always)]
+    pub fn drops_body(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 18)
+    }
+
     /// What was read and decided, once there is a policy in effect.
     pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
         let policy = self.policy.get()?;
-        let decision = match self.way.get() {
-            Way::General => self.decision.get()?,
+        let decision = match self.way().get() {
+            Way::General => self.decision().get()?,
             Way::NoOrigin => Decision { status: Status::NoOrigin, grant: Grant::None },
             Way::Allowed => Decision { status: Status::Allowed, grant: Grant::Origin },
             Way::Denied => Decision { status: Status::Denied, grant: Grant::None },
-            Way::ForAll if self.read.origins.get() == Count::None => {
+            Way::ForAll if self.read.origins().get() == Count::None => {
                 Decision { status: Status::NoOrigin, grant: Grant::Any }
             }
             Way::ForAll => Decision { status: Status::Allowed, grant: Grant::Any },
@@ -88,7 +113,7 @@ impl<'r> Kept<'r> {
 
     /// Whether preflights under `policy` are left to the application: what the first policy said about that is kept.
     pub fn leaves_preflight(&self, policy: &Policy) -> bool {
-        self.leaves_preflights.get() || !policy.answers_preflights
+        self.leaves_preflights().get() || !policy.answers_preflights
     }
 
     /// What was read.
@@ -104,9 +129,9 @@ impl<'r> Kept<'r> {
     }
 
     fn count_origins(&self) {
-        match self.way.get() {
-            Way::NoOrigin => self.read.origins.set(Count::None),
-            Way::Allowed | Way::Denied => self.read.origins.set(Count::One),
+        match self.way().get() {
+            Way::NoOrigin => self.read.origins().set(Count::None),
+            Way::Allowed | Way::Denied => self.read.origins().set(Count::One),
             Way::General | Way::ForAll | Way::Preflight => {}
         }
     }
@@ -114,16 +139,16 @@ impl<'r> Kept<'r> {
     /// Makes `policy` the one in effect, with a `decision` under it.
     pub fn adopt(&self, policy: &'r Policy, decision: Decision) {
         self.policy.set(Some(policy));
-        self.way.set(Way::General);
-        self.decision.set(decision);
-        self.is_logged.set(false);
+        self.way().set(Way::General);
+        self.decision().set(Some(decision));
+        self.is_logged().set(false);
     }
 
     /// Makes `policy` the one in effect for a request that reaches its first location with a policy, whose list alone decides.
     #[inline(always)]
     pub fn adopt_simple(&self, policy: &'r Policy, way: Way) {
         self.policy.set(Some(policy));
-        self.way.set(way);
-        self.is_judged.set(true);
+        self.way().set_first(way);
+        self.is_judged().set_first(true);
     }
 }

@@ -46,7 +46,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let kept = r.kept(location.slot);
     if let Some(in_effect) = kept.policy.get() {
-        let is_the_same = ptr::eq(in_effect, policy) && kept.is_judged.get();
+        let is_the_same = ptr::eq(in_effect, policy) && kept.is_judged().get();
         return if is_the_same { go_on(r) } else { general_case(r, location, policy) };
     }
     if !location.is_simple || r.is_internal() {
@@ -66,15 +66,15 @@ extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy:
         return general_case(r, location, policy);
     }
     let kept = r.kept(location.slot);
-    kept.read.method.set(method);
-    kept.read.origins.set(find_origin(&r, &kept.read.origin));
+    kept.read.method().set_first(method);
+    kept.read.origins().set(find_origin(&r, &kept.read.origin));
     kept.adopt_simple(policy, Way::ForAll);
     go_on(r)
 }
 
 #[inline(never)]
 extern "C" fn other_method<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    kept.read.method.set(Method::Other);
+    kept.read.method().set_first(Method::Other);
     simple_case(r, kept, policy)
 }
 
@@ -96,8 +96,10 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 /// The request has one `Origin`, which the list allows or does not.
 #[inline(never)]
 extern "C" fn with_origin<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    let is_allowed = r.guard(false, |_| policy.rules.origins.allows(kept.read.origin.get().as_bytes()));
-    kept.adopt_simple(policy, if is_allowed { Way::Allowed } else { Way::Denied });
+    kept.adopt_simple(policy, Way::Denied);
+    if r.guard(false, |_| policy.rules.origins.allows(kept.read.origin.get().as_bytes())) {
+        kept.way().set(Way::Allowed);
+    }
     go_on(r)
 }
 

@@ -8,10 +8,11 @@ use cors_policy::facts::{Facts, Field, MethodKind, Site};
 use cors_policy::list::elements;
 use cors_policy::preflight::requested_method;
 
+use super::bits::Bits;
 use crate::nginx::header_list::Names;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
-use crate::nginx::strings::Str;
+use crate::nginx::strings::NumberedStr;
 use crate::nginx::{OutOfMemory, Request};
 use crate::zeroable;
 
@@ -30,9 +31,8 @@ const REQUEST_HEADERS: usize = 2;
 zeroable! {
     /// The facts as a request keeps them: what most decisions depend on, and where the rest is.
     pub struct Read<'r> {
-        pub origin: Cell<Str<'r>>,
-        pub method: Cell<Method>,
-        pub origins: Cell<Count>,
+        /// `Origin`, and the small values of a request.
+        pub origin: NumberedStr<'r>,
         notes: Cell<Option<&'r Note<'r>>>,
     }
 }
@@ -79,14 +79,32 @@ struct Rest<'r> {
 }
 
 impl<'r> Read<'r> {
+    /// Where small values are.
+    #[inline(always)]
+    pub fn number(&self) -> &Cell<u32> {
+        &self.origin.number
+    }
+
+    /// The kind of the method.
+    #[inline(always)]
+    pub fn method(&self) -> Bits<'_, Method> {
+        Bits::at(self.number(), 0)
+    }
+
+    /// How many `Origin` fields there are.
+    #[inline(always)]
+    pub fn origins(&self) -> Bits<'_, Count> {
+        Bits::at(self.number(), 2)
+    }
+
     /// Reads the facts. The rest is read if a location of the configuration enforces; if none does, no response depends on it.
     pub fn read(&self, r: &mut Request<'r>, reads_all: bool) -> Result<(), OutOfMemory> {
         let method = r.method_sent();
         if method == Method::Options {
             self.read_preflight(r)?;
         } else {
-            self.method.set(method);
-            self.origins.set(find_origin(r, &self.origin));
+            self.method().set(method);
+            self.origins().set(find_origin(r, &self.origin));
         }
         if reads_all {
             let rest = Rest::of(r);
@@ -116,8 +134,8 @@ impl<'r> Read<'r> {
         if lines == Count::Many {
             preflight.request_headers = join_request_headers(r)?;
         }
-        self.method.set(Method::Options);
-        self.origins.set(origins);
+        self.method().set(Method::Options);
+        self.origins().set(origins);
         self.note(r, What::Preflight(preflight))?;
         let method = preflight.request_method.one().filter(|_| origins == Count::One);
         Ok(method.and_then(requested_method).is_some())
@@ -136,12 +154,12 @@ impl<'r> Read<'r> {
         let noted = self.find(|what| if let What::Preflight(preflight) = what { Some(preflight) } else { None });
         let Preflight { request_method, request_headers, private_network } = noted.unwrap_or_default();
         Facts {
-            method: match self.method.get() {
+            method: match self.method().get() {
                 Method::Read => MethodKind::Read,
                 Method::Options => MethodKind::Options,
                 Method::Other => MethodKind::Other,
             },
-            origin: match self.origins.get() {
+            origin: match self.origins().get() {
                 Count::None => Field::Absent,
                 Count::One => Field::One(self.origin.get().as_bytes()),
                 Count::Many => Field::Many,
@@ -227,7 +245,7 @@ fn join_request_headers<'r>(r: &mut Request<'r>) -> Result<&'r [u8], OutOfMemory
 
 /// How many `Origin` fields there are; the value of the first is put into `first`.
 #[inline(always)]
-pub fn find_origin<'r>(r: &Request<'r>, first: &Cell<Str<'r>>) -> Count {
+pub fn find_origin<'r>(r: &Request<'r>, first: &NumberedStr<'r>) -> Count {
     let mut count = Count::None;
     for (_, origin) in r.fields_in(&ORIGIN_NAME) {
         if count != Count::None {

@@ -61,7 +61,7 @@ fn set<'r>(
     let value = r.guard(&b""[..], |r| {
         let location: &LocationConf = r.location();
         let kept = r.kept(location.slot);
-        if kept.is_deciding.get() {
+        if kept.is_deciding().get() {
             return b"";
         }
         if let Some((policy, facts, decision)) = kept.decided(r) {
