@@ -167,7 +167,7 @@ def cases(quick):
 TOTAL = ""
 # glibc's, by whose functions nginx gets a request's pool: what they take depends on what reading the configuration, and the size
 # of the environment, have left of the heap.
-HEAP = re.compile(r"(_int_|_mid_)?(malloc|calloc|realloc|free|memalign)(\.|$)|posix_memalign|malloc_consolidate|unlink_chunk|sys(malloc|trim)")
+HEAP = re.compile(r"(_int_|_mid_)?(malloc|calloc|realloc|free|memalign)(\.|$)|posix_memalign|malloc_consolidate|alloc_perturb|unlink_chunk|sys(malloc|trim)")
 
 
 class Bench:
