@@ -25,9 +25,9 @@ main() {
     unset NGINX_SOURCE_DIR NGINX_BUILD_DIR
     module=$("$ROOT/scripts/build" --release | tail -n 1)
 
-    check "it exports nginx's three tables and the module" \
+    check "it exports nginx's three tables and its two modules" \
         "$(nm -D --defined-only "$module" | awk '{print $3}' | LC_ALL=C sort | tr '\n' ' ')" \
-        "ngx_http_cors_module ngx_module_names ngx_module_order ngx_modules "
+        "ngx_http_cors_first_module ngx_http_cors_module ngx_module_names ngx_module_order ngx_modules "
     check "it is stripped" "$(readelf -S --wide "$module" | grep -cE '\.symtab|\.debug' || true)" 0
     # A distribution's compiler is in /usr on every machine, and its standard library names files there (/usr/lib/debug, and its
     # own source, which Debian calls /usr/src/rustc-1.85.1): the module has these from the library, whatever the flags.
