@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod convert;
+mod input;
+mod nginx;
 mod probe;
 
 use std::process::ExitCode;
@@ -19,6 +22,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Probe(Box<probe::Arguments>),
+    Convert(convert::Arguments),
     /// Print the manual page, or with a name that of a subcommand
     #[command(hide = true)]
     Man {
@@ -46,6 +50,7 @@ pub enum Verdict {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Man { subcommand } => man(subcommand.as_deref()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "cors", &mut std::io::stdout());

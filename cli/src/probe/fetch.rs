@@ -636,7 +636,9 @@ mod tests {
         }
     }
 
-    fn answer(status: u16, fields: &[(&str, &str)]) -> Response {
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+
+    fn answer(status: u16, fields: Fields<'_>) -> Response {
         let fields = fields.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
         Response { version: "HTTP/1.1".to_owned(), status, fields, trouble: None }
     }
@@ -678,7 +680,7 @@ mod tests {
 
     #[test]
     fn simple_requests() {
-        let rows: [(&[(&str, &str)], bool, &str); 12] = [
+        let rows: [(Fields<'_>, bool, &str); 12] = [
             (&[ALLOW], false, "200"),
             (&[ANY], false, "200"),
             (&[], false, "origin"),
@@ -703,7 +705,8 @@ mod tests {
     fn preflights() {
         let methods = |value: &'static str| ("Access-Control-Allow-Methods", value);
         let headers = |value: &'static str| ("Access-Control-Allow-Headers", value);
-        let rows: [(&str, &[&str], bool, u16, &[(&str, &str)], &str); 16] = [
+        type Row<'a> = (&'a str, &'a [&'a str], bool, u16, Fields<'a>, &'a str);
+        let rows: [Row<'_>; 16] = [
             ("PUT", &[], false, 204, &[ALLOW, methods("PUT")], "200"),
             ("put", &[], false, 204, &[ALLOW, methods("GET,PUT")], "200"),
             ("PUT", &[], false, 204, &[ALLOW, methods("put")], "method"),
@@ -761,7 +764,8 @@ mod tests {
     fn redirects() {
         let to = |url: &'static str| answer(302, &[ANY, ("Location", url)]);
         let ok = answer(200, &[ANY]);
-        let rows: [(&str, &[Response], &str, &[Option<&str>]); 8] = [
+        type Row<'a> = (&'a str, &'a [Response], &'a str, &'a [Option<&'a str>]);
+        let rows: [Row<'_>; 8] = [
             ("https://api.example.net/a", &[to("/b"), ok.clone()], "200", &[Some(APP), Some(APP)]),
             ("https://api.example.net/a", &[to("https://b.example/"), ok.clone()], "200", &[Some(APP), Some("null")]),
             ("https://app.example.com/a", &[to("https://b.example/"), ok.clone()], "200", &[None, Some(APP)]),

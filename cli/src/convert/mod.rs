@@ -1,0 +1,141 @@
+//! `cors convert`: policies out of what other servers and applications are configured with.
+
+mod draft;
+mod evaluate;
+mod nginx;
+mod text;
+
+use std::fs;
+
+use clap::{Args, ValueEnum};
+use serde_json::{json, Value};
+
+use crate::nginx::tree::{self, Configuration};
+use crate::{Failure, Verdict};
+use draft::{Kind, Notes};
+
+/// Write the policies of an existing configuration as cors_* directives
+///
+/// Prints the new configuration, and on the standard error what could not be carried over and what is different. The exit code is
+/// 1 if something could not be carried over, and 2 if the file could not be read.
+#[derive(Args)]
+pub struct Arguments {
+    /// The file, or - for the standard input
+    file: String,
+    /// What the file is [default: by its name and contents]
+    #[arg(long, value_enum)]
+    from: Option<Format>,
+    /// Print a diff
+    #[arg(long)]
+    diff: bool,
+    /// Change the files of an nginx configuration
+    #[arg(long, conflicts_with = "diff")]
+    write: bool,
+    /// Print JSON: the new files, and the notes
+    #[arg(long, conflicts_with = "diff")]
+    json: bool,
+    /// The proxy_pass of the locations that are written for applications and Kubernetes
+    #[arg(long, value_name = "URL")]
+    proxy_pass: Option<String>,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Format {
+    /// A configuration of nginx, or the output of nginx -T
+    Nginx,
+}
+
+/// A file of the new configuration.
+struct Written {
+    name: String,
+    old: String,
+    new: String,
+}
+
+/// Runs the subcommand.
+pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let configuration = tree::read(&arguments.file)?;
+    let (written, notes) = converted(&configuration);
+    if arguments.json {
+        println!("{:#}", as_json(&written, &notes));
+    } else if arguments.diff {
+        written.iter().for_each(|file| print!("{}", text::diff(&file.name, &file.old, &file.new)));
+    } else if arguments.write {
+        write(&configuration, &written)?;
+    } else {
+        print(&configuration, &written);
+    }
+    if !arguments.json {
+        report(&notes);
+    }
+    let is_left = notes.0.iter().any(|note| note.kind == Kind::Left);
+    Ok(if is_left { Verdict::Bad } else { Verdict::Good })
+}
+
+fn converted(configuration: &Configuration) -> (Vec<Written>, Notes) {
+    let (edits, notes) = nginx::convert(configuration);
+    let write = |(file, edits): (&tree::File, Vec<nginx::Edit>)| Written {
+        name: file.name.clone(),
+        old: file.text.to_owned(),
+        new: text::apply(file.text, &edits),
+    };
+    (configuration.files.iter().zip(edits).map(write).collect(), notes)
+}
+
+/// Prints a single file as it is, and several in the form of `nginx -T`.
+fn print(configuration: &Configuration, written: &[Written]) {
+    let changed: Vec<_> = match configuration.is_dump {
+        true => written.iter().collect(),
+        false => written
+            .iter()
+            .enumerate()
+            .filter(|(at, file)| *at == 0 || file.old != file.new)
+            .map(|(_, file)| file)
+            .collect(),
+    };
+    match changed[..] {
+        [file] if !configuration.is_dump => print!("{}", file.new),
+        _ => changed.iter().for_each(|file| println!("# configuration file {}:\n{}", file.name, file.new)),
+    }
+}
+
+fn write(configuration: &Configuration, written: &[Written]) -> Result<(), Failure> {
+    if configuration.is_dump {
+        return Err("--write needs the file of a configuration, not the output of nginx -T".to_owned());
+    }
+    for file in written.iter().filter(|file| file.old != file.new) {
+        if file.name == "standard input" {
+            return Err("--write needs a file".to_owned());
+        }
+        // The new file takes the place of the old one as a whole.
+        let temporary = format!("{}.cors-convert", file.name);
+        let done = fs::write(&temporary, &file.new)
+            .and_then(|()| fs::set_permissions(&temporary, fs::metadata(&file.name)?.permissions()))
+            .and_then(|()| fs::rename(&temporary, fs::canonicalize(&file.name)?));
+        done.map_err(|error| format!("{}: {error}", file.name))?;
+        eprintln!("changed {}", file.name);
+    }
+    Ok(())
+}
+
+fn report(notes: &Notes) {
+    for (kind, title) in [(Kind::Left, "Not carried over:"), (Kind::Differs, "Different now:")] {
+        let mut of_kind = notes.0.iter().filter(|note| note.kind == kind).peekable();
+        if of_kind.peek().is_some() {
+            eprintln!("{title}");
+        }
+        for note in of_kind {
+            eprintln!("  {}: {} [{}]", note.place, note.text, note.code);
+        }
+    }
+}
+
+fn as_json(written: &[Written], notes: &Notes) -> Value {
+    let files: Vec<_> = written.iter().map(|file| json!({ "name": file.name, "text": file.new })).collect();
+    let of_kind = |kind| -> Vec<Value> {
+        let notes = notes.0.iter().filter(|note| note.kind == kind);
+        notes.map(|note| json!({ "code": note.code, "place": note.place, "text": note.text })).collect()
+    };
+    json!({ "files": files, "not_carried_over": of_kind(Kind::Left), "different": of_kind(Kind::Differs) })
+}
