@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod check;
 mod convert;
+mod diff;
+mod explain;
 mod input;
 mod nginx;
 mod probe;
@@ -23,6 +26,9 @@ struct Arguments {
 enum Command {
     Probe(Box<probe::Arguments>),
     Convert(convert::Arguments),
+    Explain(explain::Arguments),
+    Diff(diff::Arguments),
+    Check(check::Arguments),
     /// Print the manual page, or with a name that of a subcommand
     #[command(hide = true)]
     Man {
@@ -51,6 +57,9 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Convert(arguments) => convert::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Man { subcommand } => man(subcommand.as_deref()),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "cors", &mut std::io::stdout());

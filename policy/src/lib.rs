@@ -14,11 +14,13 @@
 #![warn(missing_docs)]
 
 mod automaton;
+pub mod compare;
 pub mod decision;
 pub mod enforcement;
 mod exposure;
 pub mod expression;
 pub mod facts;
+pub mod file;
 mod habits;
 pub mod headers;
 pub mod kinds;

@@ -267,6 +267,15 @@ reasons! {
     /// `^example\.com$`
     warning NeverMatches => "can never match a whole origin, which is scheme://host[:port] in lower case",
 
+    /// `*` in a file of origins
+    error AnyInFile => "cannot be in a file of origins; to allow everything, write cors_allow_origin \"*\" in the configuration",
+    /// `$variable` in a file of origins
+    error VariableInFile => "has a variable, and files of origins are not evaluated for each request; write an origin",
+    /// `^https://a\.example$` in a file of origins
+    error ExpressionInFile => "is a regular expression, which cannot be in a file of origins; write origins or patterns, or use cors_allow_origin_regex",
+    /// `https://a.example https://b.example` in a line of a file of origins
+    error SeveralInLine => "contains several values; a file of origins has one in each line",
+
     /// A method that is not a token.
     error NotMethod => "is not a valid method",
     /// `get`

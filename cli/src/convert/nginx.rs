@@ -500,7 +500,7 @@ impl<'a> Converter<'a, '_> {
                 });
                 along || (is_of_preflights && matches!(inner.name(), "return" | "break"))
             };
-            if flat(body).iter().all(|inner| is_removable(inner)) {
+            if flat(body).iter().all(is_removable) {
                 remove(directive);
                 continue;
             }

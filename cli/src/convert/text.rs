@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn lines_and_parts_of_lines() {
-        let rows: [(&str, &[(&str, &str)], &str); 9] = [
+        type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let rows: [Row<'_>; 9] = [
             ("a;\n  b;\nc;\n", &[("b;", "")], "a;\nc;\n"),
             ("a;\n  b;\nc;\n", &[("b;", "x;\ny;")], "a;\n  x;\n  y;\nc;\n"),
             ("a;\r\n  b;\r\nc;\r\n", &[("b;", "x;\ny;")], "a;\r\n  x;\r\n  y;\r\nc;\r\n"),

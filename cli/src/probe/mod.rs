@@ -3,7 +3,7 @@
 mod audit;
 mod fetch;
 mod http;
-mod safelist;
+pub mod safelist;
 
 use std::time::Duration;
 
