@@ -1,18 +1,21 @@
 //! `cors convert`: policies out of what other servers and applications are configured with.
 
+mod django;
 mod draft;
 mod evaluate;
 mod nginx;
 mod text;
+mod yaml;
 
 use std::fs;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use serde_json::{json, Value};
 
 use crate::nginx::tree::{self, Configuration};
-use crate::{Failure, Verdict};
-use draft::{Kind, Notes};
+use crate::{input, Failure, Verdict};
+use draft::{aligned, Draft, Kind, Notes};
 
 /// Write the policies of an existing configuration as cors_* directives
 ///
@@ -44,6 +47,27 @@ pub struct Arguments {
 enum Format {
     /// A configuration of nginx, or the output of nginx -T
     Nginx,
+    /// A settings.py with those of django-cors-headers
+    Django,
+    /// Objects of the kind Ingress with annotations of ingress-nginx
+    Ingress,
+    /// Objects of the kind HTTPRoute of the Gateway API
+    Gateway,
+    /// A configuration of Envoy
+    Envoy,
+}
+
+/// A location that is written for another kind of configuration.
+#[derive(Clone, Default, PartialEq)]
+struct Part {
+    /// The host that it is for, if that is known.
+    host: Option<String>,
+    /// What comes after `location`.
+    location: String,
+    /// Its policy; an empty one for the rest of the paths.
+    draft: Draft,
+    /// What requests are passed to, if that is known.
+    upstream: Option<String>,
 }
 
 /// A file of the new configuration.
@@ -55,6 +79,42 @@ struct Written {
 
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let notes = match format(arguments)? {
+        Format::Nginx => convert_nginx(arguments)?,
+        format => convert_other(arguments, format)?,
+    };
+    if !arguments.json {
+        report(&notes);
+    }
+    let is_left = notes.0.iter().any(|note| note.kind == Kind::Left);
+    Ok(if is_left { Verdict::Bad } else { Verdict::Good })
+}
+
+/// What the file is.
+fn format(arguments: &Arguments) -> Result<Format, Failure> {
+    if let Some(format) = arguments.from {
+        return Ok(format);
+    }
+    let extension = Path::new(&arguments.file).extension().and_then(|extension| extension.to_str());
+    match extension {
+        Some("py") => Ok(Format::Django),
+        Some("yaml" | "yml" | "json") => {
+            let documents = yaml::read(&arguments.file, &input::read(&arguments.file)?)?;
+            match yaml::source(&documents) {
+                Some(yaml::Source::Ingress) => Ok(Format::Ingress),
+                Some(yaml::Source::Gateway) => Ok(Format::Gateway),
+                Some(yaml::Source::Envoy) => Ok(Format::Envoy),
+                None => Err(format!(
+                    "{}: this is neither an Ingress nor an HTTPRoute with a CORS filter nor a CORS policy of Envoy; --from says what it is",
+                    arguments.file
+                )),
+            }
+        }
+        _ => Ok(Format::Nginx),
+    }
+}
+
+fn convert_nginx(arguments: &Arguments) -> Result<Notes, Failure> {
     let configuration = tree::read(&arguments.file)?;
     let (written, notes) = converted(&configuration);
     if arguments.json {
@@ -66,11 +126,46 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     } else {
         print(&configuration, &written);
     }
-    if !arguments.json {
-        report(&notes);
+    Ok(notes)
+}
+
+fn convert_other(arguments: &Arguments, format: Format) -> Result<Notes, Failure> {
+    let name = &arguments.file;
+    if arguments.diff || arguments.write {
+        return Err("--diff and --write are for configurations of nginx".to_owned());
     }
-    let is_left = notes.0.iter().any(|note| note.kind == Kind::Left);
-    Ok(if is_left { Verdict::Bad } else { Verdict::Good })
+    let text = input::read(name)?;
+    let (parts, notes) = match format {
+        Format::Django => django::convert(name, &text)?,
+        Format::Ingress => yaml::convert(name, &yaml::read(name, &text)?, yaml::Source::Ingress)?,
+        Format::Gateway => yaml::convert(name, &yaml::read(name, &text)?, yaml::Source::Gateway)?,
+        _ => yaml::convert(name, &yaml::read(name, &text)?, yaml::Source::Envoy)?,
+    };
+    let blocks: Vec<_> = parts.iter().filter_map(|part| block(part, arguments.proxy_pass.as_deref())).collect();
+    let new = blocks.join("\n");
+    if arguments.json {
+        println!("{:#}", as_json(&[Written { name: name.clone(), old: text, new }], &notes));
+    } else {
+        print!("{new}");
+    }
+    Ok(notes)
+}
+
+/// The location of a part. The rest of the paths need one only if requests are passed on.
+fn block(part: &Part, proxy_pass: Option<&str>) -> Option<String> {
+    let upstream = proxy_pass.or(part.upstream.as_deref());
+    let policy = aligned(&part.draft.directives(None));
+    let mut lines: Vec<_> = part.host.iter().map(|host| format!("# {host}")).collect();
+    lines.push(format!("location {} {{", part.location));
+    lines.extend(policy.iter().map(|line| format!("    {line}")));
+    match (upstream, policy.is_empty()) {
+        (None, true) => return None,
+        (Some(url), true) => lines.push(format!("    proxy_pass  {url};")),
+        (Some(url), false) => lines.extend([String::new(), format!("    proxy_pass  {url};")]),
+        (None, false) => {}
+    }
+    lines.push("}\n".to_owned());
+    Some(lines.join("\n"))
 }
 
 fn converted(configuration: &Configuration) -> (Vec<Written>, Notes) {
