@@ -215,15 +215,17 @@ fn write(configuration: &Configuration, written: &[Written]) -> Result<(), Failu
 }
 
 fn report(notes: &Notes) {
+    let mut lines = String::new();
     for (kind, title) in [(Kind::Left, "Not carried over:"), (Kind::Differs, "Different now:")] {
         let mut of_kind = notes.0.iter().filter(|note| note.kind == kind).peekable();
         if of_kind.peek().is_some() {
-            eprintln!("{title}");
+            lines += &format!("{title}\n");
         }
         for note in of_kind {
-            eprintln!("  {}: {} [{}]", note.place, note.text, note.code);
+            lines += &format!("  {}: {} [{}]\n", note.place, note.text, note.code);
         }
     }
+    eprint!("{lines}");
 }
 
 fn as_json(written: &[Written], notes: &Notes) -> Value {

@@ -394,7 +394,7 @@ impl<'a> Converter<'a, '_> {
         draft.finish(place, notes);
         let compared = Compared { draft: &draft, fields: &fields, shown, other: &other, absent: &absent, reflects };
         compared.note(place, notes);
-        if chain.iter().any(|block| self.has_upstream(block.block)) {
+        if self.has_upstream(chain[innermost].block) {
             notes.differs(
                 "upstream",
                 place,
@@ -458,7 +458,7 @@ impl<'a> Converter<'a, '_> {
     fn has_upstream(&self, block: &'a [Directive]) -> bool {
         let level = self.evaluator.level(block);
         let inner = |directive: &&'a Directive| self.has_upstream(directive.block.as_deref().unwrap_or_default());
-        level.has_upstream || level.blocks.iter().filter(|directive| directive.name() == "location").any(inner)
+        level.has_upstream || level.blocks.iter().any(inner)
     }
 
     /// Takes the lines out, and puts those of the policy where the first of them was.

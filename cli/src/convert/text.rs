@@ -71,7 +71,7 @@ fn without_removed(text: &str) -> String {
 /// A unified diff.
 pub fn diff(name: &str, before: &str, after: &str) -> String {
     let input = InternedInput::new(before, after);
-    let mut diff = Diff::compute(Algorithm::Histogram, &input);
+    let mut diff = Diff::compute(Algorithm::Myers, &input);
     diff.postprocess_lines(&input);
     let printer = BasicLineDiffPrinter(&input.interner);
     let hunks = diff.unified_diff(&printer, UnifiedDiffConfig::default(), &input).to_string();

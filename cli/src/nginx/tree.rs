@@ -14,6 +14,15 @@ pub struct File {
     pub name: String,
     /// What it contains. The configuration lives as long as the process.
     pub text: &'static str,
+    /// The offset of each end of a line.
+    ends: Vec<usize>,
+}
+
+impl File {
+    fn new(name: String, text: String) -> File {
+        let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
+        File { name, text: Box::leak(text.into_boxed_str()), ends }
+    }
 }
 
 /// A configuration.
@@ -39,12 +48,7 @@ impl Configuration {
 }
 
 fn place(file: &File, at: usize) -> String {
-    format!("{}:{}", file.name, line(file.text, at))
-}
-
-/// The line of an offset, from 1.
-pub fn line(text: &str, at: usize) -> usize {
-    text.as_bytes()[..at.min(text.len())].iter().filter(|&&b| b == b'\n').count() + 1
+    format!("{}:{}", file.name, file.ends.partition_point(|&end| end < at) + 1)
 }
 
 /// The directives of a block, with those of included files in the place of `include`.
@@ -138,7 +142,7 @@ impl Reader {
     }
 
     fn add(&mut self, name: String, text: String) -> usize {
-        self.files.push(File { name: name.clone(), text: Box::leak(text.into_boxed_str()) });
+        self.files.push(File::new(name.clone(), text));
         self.known.insert(name, self.files.len() - 1);
         self.files.len() - 1
     }
