@@ -76,18 +76,19 @@ fuzz_target!(|input: &[u8]| {
     let lines = asked.request_headers.join(&b","[..]);
     let mut site = Site::default();
     asked.sites.iter().for_each(|value| site.add(value));
+    let origin = field(&asked.origins);
     let facts = Facts {
         method: match &asked.method[..] {
             "GET" | "HEAD" => MethodKind::Read,
             "OPTIONS" => MethodKind::Options,
             _ => MethodKind::Other,
         },
-        origin: field(&asked.origins),
+        origin,
         request_method: field(&asked.request_methods),
         request_headers: &lines,
         private_network: false,
         site,
-        host: asked.host.as_deref().unwrap_or_default(),
+        is_of_host: origin.is_of_host(asked.host.as_deref().unwrap_or_default()),
     };
     let mut looked = false;
     let grant = rules.grant(facts.origin, || {

@@ -32,7 +32,13 @@ fn alphabet() -> impl Iterator<Item = u8> {
 pub(crate) struct Automaton {
     dfa: dense::DFA<Vec<u32>>,
     start: StateID,
+    /// The states after the schemes of nearly all origins.
+    after_https: StateID,
+    after_http: StateID,
 }
+
+const HTTPS: &[u8] = b"https://";
+const HTTP: &[u8] = b"http://";
 
 impl Automaton {
     /// An automaton that matches the whole input against each expression, already cut down by [`on_origins`]; `None` if it
@@ -56,13 +62,21 @@ impl Automaton {
             .determinize_size_limit(Some(SIZE_LIMIT));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
         let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).ok()?;
-        Some(Automaton { dfa, start })
+        let after = |prefix: &[u8]| prefix.iter().fold(start, |state, &b| dfa.next_state(state, b));
+        let (after_https, after_http) = (after(HTTPS), after(HTTP));
+        Some(Automaton { dfa, start, after_https, after_http })
     }
 
     /// Whether some expression matches the whole of `input`.
     pub fn matches(&self, input: &[u8]) -> bool {
-        let state = input.iter().fold(self.start, |state, &b| self.dfa.next_state(state, b));
-        self.accepts(state)
+        let (state, rest) = if let Some(rest) = input.strip_prefix(HTTPS) {
+            (self.after_https, rest)
+        } else if let Some(rest) = input.strip_prefix(HTTP) {
+            (self.after_http, rest)
+        } else {
+            (self.start, input)
+        };
+        self.accepts(rest.iter().fold(state, |state, &b| self.dfa.next_state(state, b)))
     }
 
     /// The state after `input`; `None` if no match can follow.

@@ -11,6 +11,8 @@ use crate::{list, Problem, Reason};
 #[derive(Default)]
 pub struct Origins {
     any: bool,
+    /// Whether there are neither patterns nor expressions.
+    is_exact: bool,
     /// Exact origins, and those that [`origin::is_named`].
     exact: Set,
     patterns: Patterns,
@@ -24,43 +26,51 @@ impl Origins {
     }
 
     /// Whether the only `Origin` field of a request contains an allowed origin. Not called if the rule is `*`.
-    #[inline(never)]
     pub fn allows(&self, origin: &[u8]) -> bool {
-        // Without calls, and with each end a jump into the next function, the common case saves no registers.
-        match origin.len() {
-            set::MEDIUM_FROM..=set::MEDIUM_TO => {
-                if self.exact.contains_medium(origin) {
-                    return true;
-                }
-                if self.is_exact() {
-                    return false;
-                }
-                self.matches(origin)
-            }
-            _ => self.allows_rare(origin),
+        match self.lists(origin) {
+            Listed::Yes => true,
+            Listed::No => false,
+            Listed::Unknown => self.allows_unlisted(origin),
         }
     }
 
-    #[inline(never)]
-    fn allows_rare(&self, origin: &[u8]) -> bool {
-        self.exact.contains(origin) || (!self.is_exact() && self.matches(origin))
+    /// What exact origins alone say of most origins. There is no call in it.
+    #[inline(always)]
+    pub fn lists(&self, origin: &[u8]) -> Listed {
+        if !self.exact.is_empty() && self.exact.contains_medium(origin) {
+            Listed::Yes
+        } else if self.is_exact && (set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) {
+            Listed::No
+        } else {
+            Listed::Unknown
+        }
     }
 
-    fn is_exact(&self) -> bool {
-        self.patterns.is_empty() && self.expressions.is_empty()
-    }
-
-    /// Whether a pattern or an expression matches, for which the origin must be well-formed.
-    #[inline(never)]
-    fn matches(&self, origin: &[u8]) -> bool {
-        if self.patterns.is_empty() {
-            // The automaton first: it rejects most origins that are not allowed, and what it matches often needs no parsing.
-            return origin.len() <= origin::MAX_ORIGIN
+    /// Whether an origin of which [`Origins::lists`] does not know is allowed.
+    pub fn allows_unlisted(&self, origin: &[u8]) -> bool {
+        if !(set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) && self.exact.contains(origin) {
+            return true;
+        }
+        if self.is_exact {
+            return false;
+        }
+        // An origin that an expression matches is often known to be well-formed.
+        (!self.patterns.is_empty() && self.patterns.matches(origin))
+            || (origin.len() <= origin::MAX_ORIGIN
                 && self.expressions.matches(origin)
-                && (self.expressions.vouches_for(origin) || origin::parse(origin).is_some());
-        }
-        origin::parse(origin).is_some_and(|tuple| self.patterns.matches(&tuple) || self.expressions.matches(origin))
+                && (self.expressions.vouches_for(origin) || origin::parse(origin).is_some()))
     }
+}
+
+/// What exact origins say of an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// It is one of them.
+    Yes,
+    /// It is not, and nothing else allows it.
+    No,
+    /// [`Origins::allows_unlisted`] tells.
+    Unknown,
 }
 
 /// Whether the value of a variable allows an origin.
@@ -77,17 +87,17 @@ pub enum Evaluated {
 /// Looks a request's origin up in the value of a variable, which is a list of exact origins, `null` and `file://`, or `*`, or
 /// empty. The origin must be well-formed whatever the value is, because the value may contain what the client sent.
 pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
-    let well_formed = origin.filter(|origin| origin::is_named(origin) || origin::parse(origin).is_some());
-    let mut result = Evaluated::Denied;
+    let mut is_there = false;
     for word in list::words(value) {
         if word == b"*" {
             return Evaluated::Any;
         }
-        if Some(word) == well_formed {
-            result = Evaluated::Allowed;
-        }
+        is_there |= Some(word) == origin;
     }
-    result
+    match origin {
+        Some(origin) if is_there && (origin::is_named(origin) || origin::parse(origin).is_some()) => Evaluated::Allowed,
+        _ => Evaluated::Denied,
+    }
 }
 
 /// The words in the value of a variable that cannot allow anything, because they are neither origins nor `*`.
@@ -289,6 +299,7 @@ impl<P: Clone> OriginsBuilder<P> {
     pub fn build(mut self) -> Result<Built<P>, (P, Problem)> {
         self.origins.exact.shrink();
         self.origins.expressions = Expressions::new(&self.sources)?;
+        self.origins.is_exact = self.origins.patterns.is_empty() && self.sources.is_empty();
         Ok((self.origins, self.concerns))
     }
 }
