@@ -34,7 +34,7 @@ fn build(configuration: &Configuration) -> Built {
     for value in &configuration.expressions {
         builder.add_expression(value.as_bytes(), ()).expect("a right expression");
     }
-    let (origins, _) = builder.build().unwrap_or_else(|_| panic!("expressions that are not large"));
+    let (origins, _) = builder.build();
     let compiled = configuration.expressions.iter().map(|value| reference::compile(value).unwrap()).collect();
     (Arc::new(origins), compiled)
 }

@@ -193,7 +193,7 @@ mod tests {
             builder.add(value.as_bytes(), ()).unwrap();
         }
         Rules {
-            origins: Arc::new(builder.build().ok().unwrap().0),
+            origins: Arc::new(builder.build().0),
             methods: Arc::new(Methods::safelisted()),
             headers: Arc::default(),
             credentials: false,

@@ -1,6 +1,6 @@
 //! The origin rules of a policy, all kinds together: `cors_allow_origin` and `cors_allow_origin_regex`.
 
-use crate::expression::{self, Expressions};
+use crate::expression::{self, Expressions, Source};
 use crate::origin;
 use crate::pattern::Patterns;
 use crate::rule::{self, Rule};
@@ -182,7 +182,9 @@ pub type Built<P> = (Origins, Vec<Concern<P>>);
 /// Collects the origin rules of one level of a configuration. `P` is the place of a value.
 pub struct OriginsBuilder<P> {
     origins: Origins,
-    sources: Vec<(P, String)>,
+    sources: Vec<Source>,
+    /// Their texts.
+    written: Set,
     concerns: Vec<Concern<P>>,
     variables: bool,
     /// Whether a value was rejected. `*` must be the only value, and rejected values count.
@@ -194,6 +196,7 @@ impl<P> Default for OriginsBuilder<P> {
         OriginsBuilder {
             origins: Origins::default(),
             sources: Vec::new(),
+            written: Set::default(),
             concerns: Vec::new(),
             variables: false,
             refused: false,
@@ -232,7 +235,7 @@ impl<P: Clone> OriginsBuilder<P> {
             self.concern(LIST, text, kind, place);
         }
         self.check_wildcard_is_alone()?;
-        match text.split_once("://") {
+        match origin::scheme_len(value).map(|start| (&text[..start - 3], &text[start..])) {
             Some((scheme, rest)) if rule::is_misspelt(scheme) => {
                 let suggestion = rule::accepted(format!("https://{rest}"));
                 Err(Problem::new(value, Reason::MisspeltScheme).suggesting(suggestion))
@@ -252,7 +255,7 @@ impl<P: Clone> OriginsBuilder<P> {
             return Ok(Vec::new());
         }
         let checked = expression::check(value).inspect_err(|_| self.refused = true)?;
-        if self.sources.iter().any(|(_, source)| *source == checked.source) {
+        if !self.written.insert(value) {
             return Ok(vec![Problem::new(value, Reason::Duplicate)]);
         }
         let exposure = checked.exposure;
@@ -264,9 +267,9 @@ impl<P: Clone> OriginsBuilder<P> {
             is_insecure.then_some(ConcernKind::Insecure),
         ];
         for kind in kinds.into_iter().flatten() {
-            self.concern("cors_allow_origin_regex", &checked.source, kind, place.clone());
+            self.concern("cors_allow_origin_regex", &checked.source.text, kind, place.clone());
         }
-        self.sources.push((place, checked.source));
+        self.sources.push(checked.source);
         self.check_wildcard_is_alone().map(|()| checked.doubts)
     }
 
@@ -294,13 +297,12 @@ impl<P: Clone> OriginsBuilder<P> {
         Ok(())
     }
 
-    /// The finished rules, and the values to check again when it is known whether credentials are allowed; or the expression
-    /// that is too large, and its place.
-    pub fn build(mut self) -> Result<Built<P>, (P, Problem)> {
+    /// The finished rules, and the values to check again when it is known whether credentials are allowed.
+    pub fn build(mut self) -> Built<P> {
         self.origins.exact.shrink();
-        self.origins.expressions = Expressions::new(&self.sources)?;
+        self.origins.expressions = Expressions::new(&self.sources);
         self.origins.is_exact = self.origins.patterns.is_empty() && self.sources.is_empty();
-        Ok((self.origins, self.concerns))
+        (self.origins, self.concerns)
     }
 }
 
@@ -317,7 +319,7 @@ mod tests {
         for value in expressions {
             builder.add_expression(value.as_bytes(), ()).unwrap();
         }
-        builder.build().ok().unwrap().0
+        builder.build().0
     }
 
     #[test]
@@ -437,9 +439,7 @@ mod tests {
     fn is_accepted(value: &str, credentials: bool) -> bool {
         let mut builder = OriginsBuilder::default();
         list::words(value.as_bytes()).all(|word| builder.add(word, ()).is_ok())
-            && builder.build().is_ok_and(|(_, concerns)| {
-                problems(&concerns, credentials).iter().all(|(_, problem)| problem.is_warning())
-            })
+            && problems(&builder.build().1, credentials).iter().all(|(_, problem)| problem.is_warning())
     }
 
     proptest! {
@@ -469,7 +469,7 @@ mod tests {
         ) {
             let mut builder = OriginsBuilder::default();
             if builder.add(value.as_bytes(), ()).is_ok() {
-                let origins = builder.build().ok().unwrap().0;
+                let origins = builder.build().0;
                 let origin = value.replace("://*.", "://a.").replace(":*", ":8080");
                 prop_assert!(origins.allows(origin.as_bytes()), "{}", value);
             }
@@ -485,7 +485,7 @@ mod tests {
             (Reason::MisspeltScheme, Some("https://a.example"))
         );
         assert_eq!(builder.add(b"httpx://*.com", ()).unwrap_err().suggestion, None);
-        assert!(builder.build().ok().unwrap().0.allows(b"htps://a.example"));
+        assert!(builder.build().0.allows(b"htps://a.example"));
     }
 
     #[test]
@@ -510,7 +510,7 @@ mod tests {
         builder.add_expression(b",", "comma").unwrap();
         builder.add_variable().unwrap();
         builder.add_reflection(b"$origin", "reflection");
-        let concerns = builder.build().ok().unwrap().1;
+        let concerns = builder.build().1;
         let reasons = |credentials| -> Vec<_> {
             problems(&concerns, credentials)
                 .into_iter()

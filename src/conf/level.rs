@@ -252,15 +252,9 @@ impl Level {
         let log = cf.log();
         let mut settings = directives.settings;
         if directives.has_origins {
-            match directives.origins.build() {
-                Ok((origins, concerns)) => {
-                    let (origins, variables) = (Arc::new(origins), directives.variables.into());
-                    settings.rules = Some(Rc::new(OriginRules { origins, variables, concerns }));
-                }
-                Err((place, problem)) => {
-                    main.messages.report(log, Some("cors_allow_origin_regex"), &problem, &place);
-                }
-            }
+            let (origins, concerns) = directives.origins.build();
+            let (origins, variables) = (Arc::new(origins), directives.variables.into());
+            settings.rules = Some(Rc::new(OriginRules { origins, variables, concerns }));
         }
         let own = Own::of(&settings);
         if let Some(parent) = parent {

@@ -82,13 +82,18 @@ extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy:
 /// A location that enforces, or that a request may leave for one that does.
 #[inline(never)]
 extern "C" fn sent_by<'r>(
-    r: Request<'r>,
+    mut r: Request<'r>,
     location: &'r LocationConf,
     kept: &'r Kept<'r>,
     policy: &'r Policy,
 ) -> ngx_int_t {
     kept.read.method().set_first(r.method());
-    kept.read.read_sender(&r);
+    if r.guard(true, |r| {
+        kept.read.read_sender(r);
+        false
+    }) {
+        return Code::ERROR.0;
+    }
     kept.is_read().set_first(true);
     // Enforcement lets an allowed origin pass, whatever else the request says.
     let is_one = kept.read.origins().get() == Count::One;
