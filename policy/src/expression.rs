@@ -37,6 +37,9 @@ impl Expressions {
     /// Compiles expressions that [`check`] has accepted.
     pub(crate) fn new(sources: &[Source]) -> Self {
         let mut expressions = Expressions::default();
+        if sources.is_empty() {
+            return expressions;
+        }
         let mut group = Vec::new();
         let mut size = 0;
         for Source { parsed, size: own, .. } in sources {
@@ -60,7 +63,6 @@ impl Expressions {
     /// Compiles all of `parsed`, into one automaton if that is possible.
     fn compile(&mut self, parsed: &[Hir]) {
         match (parsed, Automaton::new(&[Hir::alternation(parsed.to_vec())])) {
-            ([], _) => {}
             (_, Some(automaton)) => self.automata.push(automaton),
             ([single], None) => self.lazy.extend(LazyAutomaton::new(single)),
             (_, None) => {
@@ -387,9 +389,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn compile_all(sources: &[impl AsRef<str>]) -> Expressions {
-        let checked =
-            sources.iter().map(|source| check(source.as_ref().as_bytes()).ok().expect(source.as_ref()).source);
-        Expressions::new(&checked.collect::<Vec<_>>())
+        let checked: Option<Vec<_>> =
+            sources.iter().map(|source| Some(check(source.as_ref().as_bytes()).ok()?.source)).collect();
+        Expressions::new(&checked.expect("right expressions"))
     }
 
     #[test]
