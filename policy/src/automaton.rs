@@ -20,7 +20,7 @@ use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKin
 pub(crate) const SIZE_LIMIT: usize = 16 << 20;
 
 /// The same for one expression.
-const SINGLE_SIZE_LIMIT: usize = 4 << 20;
+pub(crate) const SINGLE_SIZE_LIMIT: usize = 4 << 20;
 
 /// The memory limit of an automaton that is built while it is used, and of what it is built from.
 const LAZY_SIZE_LIMIT: usize = 1 << 20;
@@ -50,9 +50,8 @@ const HTTP: &[u8] = b"http://";
 
 impl Automaton {
     /// An automaton that matches the whole input against each expression, already cut down by [`on_origins`]; `None` if it
-    /// would be too large.
-    pub fn new(expressions: &[Hir]) -> Option<Self> {
-        let limit = if expressions.len() == 1 { SINGLE_SIZE_LIMIT } else { SIZE_LIMIT };
+    /// would be larger than `limit`.
+    pub fn new(expressions: &[Hir], limit: usize) -> Option<Self> {
         let nfa = compile(expressions, limit)?;
         let config = dense::Config::new()
             .start_kind(StartKind::Anchored)

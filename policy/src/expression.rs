@@ -14,7 +14,7 @@
 use regex_syntax::ast::{self, Ast};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::automaton::{on_origins, Automaton, LazyAutomaton, SIZE_LIMIT};
+use crate::automaton::{on_origins, Automaton, LazyAutomaton, SINGLE_SIZE_LIMIT, SIZE_LIMIT};
 use crate::exposure::Exposure;
 use crate::kinds::{self, Kinds};
 use crate::origin::{self, MAX_LABEL};
@@ -30,6 +30,10 @@ pub struct Expressions {
     well_formed: bool,
 }
 
+/// Expressions are compiled together up to this size in bytes of what they take on their own: building an automaton takes longer
+/// than its size suggests if that is much larger.
+const GROUP_SIZE: usize = 7 << 20;
+
 /// An origin of at most this length cannot have a part that is too long.
 const SHORT: usize = MAX_LABEL;
 
@@ -42,14 +46,17 @@ impl Expressions {
         }
         let mut group = Vec::new();
         let mut size = 0;
-        for Source { parsed, size: own, .. } in sources {
-            // Together they are about as large as on their own.
-            if size + own > SIZE_LIMIT / 2 {
-                expressions.compile(&group);
-                (group, size) = (Vec::new(), 0);
+        for Source { parsed, size: own, is_lazy, .. } in sources {
+            if *is_lazy {
+                expressions.lazy.extend(LazyAutomaton::new(parsed));
+                continue;
+            }
+            size += own;
+            if size > GROUP_SIZE {
+                expressions.compile(&std::mem::take(&mut group));
+                size = *own;
             }
             group.push(parsed.clone());
-            size += own;
         }
         expressions.compile(&group);
         let origins = kinds::origins();
@@ -62,7 +69,10 @@ impl Expressions {
 
     /// Compiles all of `parsed`, into one automaton if that is possible.
     fn compile(&mut self, parsed: &[Hir]) {
-        match (parsed, Automaton::new(&[Hir::alternation(parsed.to_vec())])) {
+        if parsed.is_empty() {
+            return;
+        }
+        match (parsed, Automaton::new(&[Hir::alternation(parsed.to_vec())], SIZE_LIMIT)) {
             (_, Some(automaton)) => self.automata.push(automaton),
             ([single], None) => self.lazy.extend(LazyAutomaton::new(single)),
             (_, None) => {
@@ -97,6 +107,8 @@ pub(crate) struct Source {
     parsed: Hir,
     /// The size of its own automaton.
     size: usize,
+    /// Whether that is too large to be built when the configuration is read.
+    is_lazy: bool,
 }
 
 /// Parses an expression, and cuts it down to what can match a part of an origin.
@@ -178,7 +190,7 @@ pub fn check(value: &[u8]) -> Result<Checked, Problem> {
     let suggestion = if found.is_fine() { None } else { suggest(source, &found) };
     let doubts = doubts.into_iter().filter(|(doubtful, _)| *doubtful);
     let doubts = doubts.map(|(_, reason)| Problem::new(value, reason).suggesting(suggestion.clone())).collect();
-    let source = Source { text: source.to_owned(), parsed: found.parsed, size: found.size };
+    let source = Source { text: source.to_owned(), parsed: found.parsed, size: found.size, is_lazy: found.is_lazy };
     Ok(Checked { source, doubts, exposure: found.exposure, is_insecure: found.is_insecure })
 }
 
@@ -212,7 +224,7 @@ fn examine(source: &str) -> Result<Examined, Problem> {
     let parsed = parse(source)?;
     let ast = parse_ast(source)?;
     let has_tilde = source.starts_with('~');
-    let Some(automaton) = Automaton::new(std::slice::from_ref(&parsed)) else {
+    let Some(automaton) = Automaton::new(std::slice::from_ref(&parsed), SINGLE_SIZE_LIMIT) else {
         LazyAutomaton::new(&parsed).ok_or_else(too_large)?;
         return Ok(Examined {
             dots: unescaped_dots(&ast, source),
