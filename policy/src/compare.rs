@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use regex_automata::util::primitives::StateID;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 
-use crate::automaton::{alphabet, Automaton};
+use crate::automaton::{alphabet, Automaton, LazyAutomaton, SIZE_LIMIT};
 use crate::kinds::{self, Kinds};
 use crate::rule::{parse_rule, Rule};
 use crate::{expression, origin, Problem};
@@ -77,9 +77,10 @@ impl Value {
             Value::Any => true,
             Value::Exact(text) => text == origin,
             Value::Pattern(_) | Value::Expression(_) => {
-                let matched =
-                    || automaton([self.source()]).is_some_and(|automaton| automaton.matches(origin.as_bytes()));
-                origin::parse(origin.as_bytes()).is_some() && self.may_match(origin) && matched()
+                // Built while it is used, because it is used for one origin.
+                let parsed = self.source().and_then(|source| expression::parse(&source).ok());
+                let matches = |parsed| LazyAutomaton::new(&parsed).is_some_and(|a| a.matches(origin.as_bytes()));
+                origin::parse(origin.as_bytes()).is_some() && self.may_match(origin) && parsed.is_some_and(matches)
             }
         }
     }
@@ -99,7 +100,7 @@ impl Value {
 /// An automaton for all of some expressions; `None` if it would be too large.
 fn automaton(sources: impl IntoIterator<Item = Option<String>>) -> Option<Automaton> {
     let parsed: Result<Vec<_>, _> = sources.into_iter().flatten().map(|source| expression::parse(&source)).collect();
-    Automaton::new(&[regex_syntax::hir::Hir::alternation(parsed.ok()?)])
+    Automaton::new(&[regex_syntax::hir::Hir::alternation(parsed.ok()?)], SIZE_LIMIT)
 }
 
 /// Two sets of rules could not be compared, because their automata are too large.
@@ -244,7 +245,7 @@ mod tests {
                 Value::Expression(source) => builder.add_expression(source.as_bytes(), ()).map(|_| ()),
                 other => builder.add(other.text().as_bytes(), ()),
             };
-            let origins = builder.build().ok().unwrap().0;
+            let origins = builder.build().0;
             assert_eq!(origins.is_any() || origins.allows(origin.as_bytes()), allowed, "{value:?} {origin}");
         }
     }
