@@ -100,24 +100,32 @@ fn write_first<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<St
 /// Writes a response to an allowed origin that has fields already, which mostly are neither `Vary` nor about CORS.
 #[inline(never)]
 extern "C" fn beside_others<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
-    match write_beside(&mut r, prepared, Some(origin)) {
+    if write::may_have_own(&r) {
+        return among_existing(r, prepared, origin);
+    }
+    match r.push_few_headers(prepared.fields(), Some(origin)) {
         true => NEXT.next(r),
-        false => among_existing(r, prepared, origin),
+        false => beside_many(r, prepared, Some(origin)),
     }
 }
 
 /// Writes a response that is the same for every origin and has fields already.
 #[inline(never)]
 extern "C" fn beside_others_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
-    match write_beside(&mut r, prepared, None) {
+    if write::may_have_own(&r) {
+        return among_existing_for_all(r, prepared);
+    }
+    match r.push_few_headers(prepared.fields(), None) {
         true => NEXT.next(r),
-        false => among_existing_for_all(r, prepared),
+        false => beside_many(r, prepared, None),
     }
 }
 
-#[inline(always)]
-fn write_beside<'r>(r: &mut Request<'r>, prepared: &'r Prepared, origin: Option<Str<'r>>) -> bool {
-    !write::may_have_own(r) && r.push_few_headers(prepared.fields(), origin)
+/// The list of fields has to grow.
+#[inline(never)]
+fn beside_many<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<Str<'r>>) -> ngx_int_t {
+    let written = r.push_headers(prepared.fields(), origin);
+    go_on(r, Some(written))
 }
 
 #[inline(never)]
