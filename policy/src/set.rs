@@ -129,16 +129,22 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
         && (a.len() <= 32 || a.chunks_exact(16).zip(b.chunks_exact(16)).all(|(a, b)| a == b))
 }
 
-/// Hashes sixteen bytes at a time, folded in by a widening multiplication; the last sixteen overlap the previous ones.
 #[inline(always)]
 fn hash(value: &[u8]) -> u32 {
+    let h = hash_from(value.len() as u64, value);
+    h as u32 ^ (h >> 32) as u32
+}
+
+/// Hashes sixteen bytes at a time, folded in by a widening multiplication; the last sixteen overlap the previous ones.
+#[inline(always)]
+pub(crate) fn hash_from(start: u64, value: &[u8]) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
     let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
     let fold = |h: u64, a: u64, b: u64| {
         let product = u128::from(a ^ K) * u128::from(b ^ h);
         product as u64 ^ (product >> 64) as u64
     };
-    let mut h = value.len() as u64;
+    let mut h = start;
     if let (Some(first), Some(last)) = (value.first_chunk::<16>(), value.last_chunk::<16>()) {
         h = fold(h, word(first), word(&first[8..]));
         if value.len() > 32 {
@@ -154,7 +160,7 @@ fn hash(value: &[u8]) -> u32 {
             h = fold(h, u64::from(b), 0);
         }
     }
-    h as u32 ^ (h >> 32) as u32
+    h
 }
 
 #[cfg(test)]
