@@ -1,11 +1,13 @@
 //! A policy: what the decision engine needs, and what is written into responses.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::{vary, Methods, Rules, Status};
 use ngx::ffi::ngx_table_elt_t;
 
+use super::counting::PolicyRow;
 use super::prepared::Prepared;
 use super::settings::{MaxAge, Settings};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
@@ -52,6 +54,8 @@ pub struct Policy {
     pub is_active: bool,
     /// How a request other than `OPTIONS` is decided, and its response written.
     pub mode: Mode,
+    /// Where requests are counted, if there is a zone.
+    pub row: Cell<Option<&'static PolicyRow>>,
 }
 
 /// How a request other than `OPTIONS` is decided, and its response written.
@@ -134,6 +138,7 @@ impl Policy {
             bypass: settings.bypass,
             is_active,
             mode,
+            row: Cell::default(),
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ngx::ffi::{
     ngx_http_request_t, ngx_int_t, ngx_str_t, NGX_AGAIN, NGX_DECLINED, NGX_ERROR, NGX_HTTP_GET, NGX_HTTP_HEAD,
-    NGX_HTTP_OPTIONS, NGX_OK,
+    NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_OPTIONS, NGX_OK,
 };
 use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf};
 
@@ -45,6 +45,10 @@ impl Code {
     pub const DECLINED: Code = Code(NGX_DECLINED as ngx_int_t);
     /// The request cannot go on.
     pub const ERROR: Code = Code(NGX_ERROR as ngx_int_t);
+    /// The method is not allowed.
+    pub const NOT_ALLOWED: Code = Code(NGX_HTTP_NOT_ALLOWED as ngx_int_t);
+    /// Something is wrong on the server.
+    pub const INTERNAL_SERVER_ERROR: Code = Code(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
     /// There is more to send when the client takes it.
     pub const AGAIN: Code = Code(NGX_AGAIN as ngx_int_t);
 }

@@ -91,6 +91,12 @@ impl<'r> Kept<'r> {
         Bits::at(self.read.number(), 18)
     }
 
+    /// Whether the request has been counted.
+    #[inline(always)]
+    pub fn is_counted(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 19)
+    }
+
     /// What was read and decided, once there is a policy in effect.
     pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
         let policy = self.policy.get()?;

@@ -236,6 +236,12 @@ impl<'r> Rest<'r> {
     }
 }
 
+/// Whether a browser says that the request comes from another site. It then is not one of the server's own origin.
+#[inline(always)]
+pub fn says_cross_site(r: &Request<'_>) -> bool {
+    r.fields_in(&SITE_NAME).next().is_some_and(|(_, value)| value.as_bytes() == b"cross-site")
+}
+
 /// Field lines of one name are one list (RFC 9110, section 5.3).
 #[cold]
 fn join_request_headers<'r>(r: &mut Request<'r>) -> Result<&'r [u8], OutOfMemory> {
