@@ -25,6 +25,7 @@ pub mod headers;
 pub mod kinds;
 pub mod list;
 pub mod methods;
+pub mod nearest;
 pub mod origin;
 pub mod origins;
 pub mod pattern;

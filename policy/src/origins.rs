@@ -46,6 +46,11 @@ impl Origins {
         self.exact.contains(origin) || (!self.is_exact() && self.matches(origin))
     }
 
+    /// The patterns, without the `*` before a dot, and the exact origins.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.patterns.values().chain(self.exact.iter())
+    }
+
     fn is_exact(&self) -> bool {
         self.patterns.is_empty() && self.expressions.is_empty()
     }

@@ -31,6 +31,11 @@ impl Patterns {
         self.keys.is_empty()
     }
 
+    /// The patterns, without the `*` before a dot.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter()
+    }
+
     /// Whether a pattern covers `origin`.
     pub fn matches(&self, origin: &Tuple<'_>) -> bool {
         let host = origin.host;

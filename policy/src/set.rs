@@ -92,6 +92,12 @@ impl Set {
         false
     }
 
+    /// All strings, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let taken = self.slots.iter().filter(|slot| slot.len != 0);
+        taken.filter_map(|slot| self.bytes.get(slot.offset as usize..)?.get(..usize::from(slot.len)))
+    }
+
     /// Frees the memory that was reserved for growing.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();

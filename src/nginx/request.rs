@@ -1,5 +1,6 @@
 //! A request (<https://nginx.org/en/docs/dev/development_guide.html#http_request>).
 
+use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -212,6 +213,34 @@ impl<'r> Request<'r> {
             }
         }
         Ok(&joined[..at])
+    }
+
+    /// Puts a text into the request's pool.
+    pub fn format(&mut self, text: impl Display) -> Result<&'r [u8], OutOfMemory> {
+        /// Counts, and writes as far as there is room.
+        struct Writer<'w>(&'w mut [u8], usize);
+        impl Write for Writer<'_> {
+            fn write_str(&mut self, part: &str) -> fmt::Result {
+                if let Some(place) = self.0.get_mut(self.1..self.1 + part.len()) {
+                    place.copy_from_slice(part.as_bytes());
+                }
+                self.1 += part.len();
+                Ok(())
+            }
+        }
+        let mut counter = Writer(&mut [], 0);
+        let _ = write!(counter, "{text}");
+        let length = counter.1;
+        // SAFETY: nginx takes any length.
+        let memory = unsafe { ngx_pnalloc(self.fields().pool, length) }.cast::<u8>();
+        let memory = NonNull::new(memory).ok_or(OutOfMemory)?;
+        // SAFETY: fresh memory of that length, as long-lived as the request; it is zeroed before it is looked at as bytes.
+        let written: &'r mut [u8] = unsafe {
+            memory.write_bytes(0, length);
+            slice::from_raw_parts_mut(memory.as_ptr(), length)
+        };
+        let _ = write!(Writer(written, 0), "{text}");
+        Ok(written)
     }
 
     /// Puts `value` into the request's pool.
