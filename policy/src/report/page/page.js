@@ -47,8 +47,9 @@ function plot(points) {
     const seconds = Math.max(1, point.time - points[at].time);
     return { time: point.time, good: (point.good - points[at].good) / seconds, bad: (point.bad - points[at].bad) / seconds };
   });
+  if (rates.every(rate => rate.good === 0 && rate.bad === 0)) return null;
   const most = Math.max(1, ...rates.map(rate => Math.max(rate.good, rate.bad)));
-  const start = points[0].time, length = Math.max(1, points[points.length - 1].time - start);
+  const start = rates[0].time, length = Math.max(1, rates[rates.length - 1].time - start);
   for (const kind of ["good", "bad"]) {
     const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
     const place = rate => `${(100 * (rate.time - start) / length).toFixed(1)},${(98 - 96 * Math.max(0, rate[kind]) / most).toFixed(1)}`;
@@ -57,7 +58,7 @@ function plot(points) {
     svg.append(line);
   }
   const minutes = Math.max(1, Math.round(length / 60));
-  svg.setAttribute("aria-label", `The last ${minutes} minutes, at most ${most.toFixed(1)} responses a second`);
+  svg.setAttribute("aria-label", `The last ${minutes} minutes: allowed and others, and denied; at most ${most.toFixed(1)} responses a second`);
   return svg;
 }
 
@@ -78,7 +79,7 @@ function policyCard(policy, now) {
       policy.dry_run ? make("span", { class: "tag" }, "dry run") : null,
       policy.in_use ? null : make("span", { class: "tag" }, "of an earlier configuration")),
     make("div", { class: "counts" }, ...(counts.length ? counts : [make("span", { class: "weak" }, "no request with an Origin yet")])),
-    points.length > 1 ? plot(points) : null,
+    points.length > 2 ? plot(points) : null,
     needs.length ? make("p", { class: "weak" }, "What the requests of this dry run need in addition:") : null,
     ...needs);
 }
