@@ -32,6 +32,33 @@ FIELDS = [
 ]
 ALLOWED = "https://app.example.com"
 DENIED = "https://app.example.net"
+# What lengthens a request to the 22 fields, of which the cookies take 400 bytes, of a page behind a login.
+MORE_FIELDS = [
+    "Pragma: no-cache",
+    "Cache-Control: no-cache",
+    "sec-ch-ua-mobile: ?0",
+    'sec-ch-ua-platform: "Linux"',
+    "Sec-Fetch-Mode: cors",
+    "Sec-Fetch-Dest: empty",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "DNT: 1",
+    "Priority: u=1, i",
+    "If-None-Match: W/\"5f2c-19a4\"",
+    "X-Requested-With: XMLHttpRequest",
+    "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.e30.ZRrHA1JJJW8opsbCGfG_HACGpVUMN_a9IV7pAx_Zmeo",
+    f"Cookie: sessionid={'s' * 180}; csrftoken={'c' * 64}; preferences={'p' * 120}",
+]
+# What responses carry: security headers and an application's own.
+OTHER_FIELDS = [
+    'Cache-Control "private, max-age=0"',
+    "X-Frame-Options DENY",
+    "X-Content-Type-Options nosniff",
+    'Strict-Transport-Security "max-age=31536000; includeSubDomains"',
+    "Referrer-Policy same-origin",
+    "Content-Security-Policy \"default-src 'self'\"",
+    "X-Request-Id 4f6c0a1e2b7d4a0f",
+    'Permissions-Policy "geolocation=()"',
+]
 
 
 def request(origin=None, method="GET", extra=()):
@@ -55,6 +82,15 @@ STATIC = f"""
 """
 ZONE = "cors_zone cors:1m;"
 REST = "cors_allow_credentials on; cors_expose_headers ETag;"
+EIGHT_FIELDS = "".join(f"add_header {field} always;\n" for field in OTHER_FIELDS)
+VARY = "add_header Vary Accept-Encoding always;\n"
+# As if the application handled CORS, too.
+OF_APPLICATION = """
+    add_header Access-Control-Allow-Origin https://app.example.com;
+    add_header Access-Control-Allow-Credentials true;
+    add_header Access-Control-Allow-Methods "GET, PUT";
+    add_header Access-Control-Max-Age 3600;
+"""
 MAP_HEADERS = """
     add_header Access-Control-Allow-Origin $allow_origin always;
     add_header Access-Control-Allow-Credentials $allow_credentials always;
@@ -76,6 +112,7 @@ MAP_PREFLIGHT = (
 """
 )
 
+ORIGINS_BY_HOST = f'map $host $origins {{ default ""; api.example.com "{ALLOWED} https://www.example.com"; }}'
 PREFLIGHT_LISTS = "cors_allow_credentials on; cors_allow_methods GET PUT; cors_allow_headers Content-Type; cors_max_age 1h;"
 
 
@@ -111,6 +148,61 @@ class Case:
     def __init__(self, group, name, location, sent, http="", target=None):
         self.group, self.name, self.location, self.sent, self.http = group, name, location, sent, http
         self.target = target
+
+
+def beside(group, location, sent, module):
+    """What a policy costs in a location, beside the same fields for everybody."""
+    return [
+        Case(group, "bare", location + HELLO, sent),
+        Case(group, "four static add_header lines", location + STATIC + HELLO, sent),
+        Case(group, "module", module + location + HELLO, sent),
+    ]
+
+
+def common_cases():
+    """What production has: other fields, other kinds of rules."""
+    one = module_origins(1)
+    pattern, expression = list_of("cors_allow_origin", patterns(1)), list_of("cors_allow_origin_regex", expressions(1))
+    # Kinds that do not match the request's origin.
+    others = "cors_allow_origin https://other.example.org https://*.example.org;"
+    other = r"cors_allow_origin_regex ^https://pr-\d+\.example\.dev$;"
+    many = {"allowed": request(ALLOWED, extra=MORE_FIELDS), "denied": request(DENIED, extra=MORE_FIELDS), "no Origin": request(extra=MORE_FIELDS)}
+    few = {
+        name: request(origin).replace("\r\n".join(["", *FIELDS[4:8]]).encode(), b"")
+        for name, origin in (("allowed", ALLOWED), ("denied", DENIED), ("no Origin", None))
+    }
+    result = []
+    for name, sent in (("allowed", GET), ("denied", GET_DENIED), ("no Origin", GET_PLAIN)):
+        result += beside(f"{name}, 5 request fields", "", few[name], one)
+        result += beside(f"{name}, 22 request fields", "", many[name], one)
+        result += beside(f"{name}, 8 other fields", EIGHT_FIELDS, sent, one)
+    result += beside("allowed, beside a Vary", VARY, GET, one)
+    result += beside("allowed, four fields replaced", OF_APPLICATION, GET, one)
+    bare = Case("kinds", "bare", HELLO, GET)
+    result += [
+        bare,
+        Case("kinds", "module, a pattern", pattern + REST + HELLO, GET),
+        Case("kinds", "module, an expression", expression + REST + HELLO, GET),
+        Case("kinds", "module, an expression beside others", others + expression + REST + HELLO, GET),
+        Case("kinds", "module, enforced", one + "cors_enforce on;" + HELLO, GET),
+        Case("kinds denied", "bare", HELLO, GET_DENIED),
+        Case("kinds denied", "module, all three kinds", others + other + REST + HELLO, GET_DENIED),
+        Case("bypass", "bare", HELLO, GET),
+        Case("bypass", "its variable", "set $seen $arg_x;" + HELLO, GET),
+        Case("bypass", "module", one + "cors_bypass $arg_x;" + HELLO, GET),
+        Case("variable", "bare", HELLO, GET),
+        Case("variable", "its variable", "set $seen $origins;" + HELLO, GET, ORIGINS_BY_HOST),
+        Case("variable", "module", "cors_allow_origin $origins;" + REST + HELLO, GET, ORIGINS_BY_HOST),
+        Case("preflights", "bare return 204", "return 204;", PREFLIGHT),
+        Case("preflights", "module, denied", "cors_allow_origin https://other.example.org;" + PREFLIGHT_LISTS + HELLO, PREFLIGHT),
+        Case(
+            "preflights",
+            "module, * and credentials",
+            f"cors_allow_origin {ALLOWED}; cors_allow_credentials on; cors_allow_methods *; cors_allow_headers *; cors_max_age 1h;" + HELLO,
+            PREFLIGHT,
+        ),
+    ]
+    return result
 
 
 def module_origins(n):

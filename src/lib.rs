@@ -124,7 +124,7 @@ unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
         || {
             barrier::install_hook();
             set_context_index(MainConf::module().ctx_index);
-            cf.allocate(MainConf::default())
+            MainConf::new(&cf).map_or(ptr::null_mut(), |main| cf.allocate(main))
         },
     )
 }

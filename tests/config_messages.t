@@ -306,6 +306,7 @@ my @blocks = (
 			'^https://a\.example$'],
 		['~*^https://.+\.example\.com$', 'tilde', '^https://.+\.example\.com$',
 			'^https://.+\.example\.com$'],
+		['"https://.*a.{30}"', 'expression-lazy', undef, '"https://.*a.{3}"'],
 		['/^https:\/\/a\.example$/i', 'never-matches', '^https://a\.example$',
 			'^https:\/\/a\.example$'],
 		['"\'^https://a\.example$\'"', 'never-matches', '^https://a\.example$',

@@ -17,7 +17,7 @@ use Time::HiRes qw/ time /;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(59);
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(68);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -80,6 +80,12 @@ http {
 
         location /slow {
             cors_allow_origin_regex ^https://(([a-z]+)+)+\.example\.com$;
+            return 200;
+        }
+
+        location /large {
+            cors_allow_origin https://app.example.com;
+            cors_allow_origin_regex "https://.*a.{30}" ^https://b\.example$;
             return 200;
         }
 
@@ -168,6 +174,21 @@ is_denied('/any', 'never anything but a well-formed origin',
 	"null\nhttps://a/\nhttps://a b\na\nhttps://a:443\n");
 is(cors(get('/any', '')), '200 ' . VARY,
 	'never anything but a well-formed origin: an empty field');
+
+is_allowed('/large', 'an automaton that is built while it matches', <<'EOF');
+https://app.example.com
+https://b.example
+https://abbbbbbbbbbbbbbbbbbbbbbbbbb.com
+https://xxabbbbbbbbbbbbbbbbbbbbbbb.com:80
+EOF
+
+is_denied('/large', 'an automaton that is built while it matches', <<'EOF');
+https://abbbbbbbbbbbbbbbbbbbbbbbbb.com
+https://xabbbbbbbbbbbbbbbbbbbbbbbbbbb.com
+https://bbbbbbbbbbbbbbbbbbbbbbbbbb.com
+https://Abbbbbbbbbbbbbbbbbbbbbbbbbb.com
+null
+EOF
 
 my $start = time();
 is_denied('/slow', 'no expression stalls a worker',

@@ -34,7 +34,7 @@ fn build(configuration: &Configuration) -> Built {
     for value in &configuration.expressions {
         builder.add_expression(value.as_bytes(), ()).expect("a right expression");
     }
-    let (origins, _) = builder.build().unwrap_or_else(|_| panic!("expressions that are not large"));
+    let (origins, _) = builder.build();
     let compiled = configuration.expressions.iter().map(|value| reference::compile(value).unwrap()).collect();
     (Arc::new(origins), compiled)
 }
@@ -76,18 +76,19 @@ fuzz_target!(|input: &[u8]| {
     let lines = asked.request_headers.join(&b","[..]);
     let mut site = Site::default();
     asked.sites.iter().for_each(|value| site.add(value));
+    let origin = field(&asked.origins);
     let facts = Facts {
         method: match &asked.method[..] {
             "GET" | "HEAD" => MethodKind::Read,
             "OPTIONS" => MethodKind::Options,
             _ => MethodKind::Other,
         },
-        origin: field(&asked.origins),
+        origin,
         request_method: field(&asked.request_methods),
         request_headers: &lines,
         private_network: false,
         site,
-        host: asked.host.as_deref().unwrap_or_default(),
+        is_of_host: origin.is_of_host(asked.host.as_deref().unwrap_or_default()),
     };
     let mut looked = false;
     let grant = rules.grant(facts.origin, || {

@@ -6,16 +6,24 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::{Mutex, PoisonError};
 
 use regex_automata::dfa::{dense, Automaton as _, StartKind};
+use regex_automata::hybrid::dfa as hybrid;
 use regex_automata::nfa::thompson;
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::start;
 use regex_automata::{Anchored, MatchKind};
 use regex_syntax::hir::{Capture, Class, ClassBytes, ClassBytesRange, Hir, HirKind, Look, Repetition};
 
-/// The memory limit of an automaton in bytes, and of building it.
-const SIZE_LIMIT: usize = 16 << 20;
+/// The memory limit of an automaton of several expressions in bytes, and of building it.
+pub(crate) const SIZE_LIMIT: usize = 16 << 20;
+
+/// The same for one expression.
+pub(crate) const SINGLE_SIZE_LIMIT: usize = 4 << 20;
+
+/// The memory limit of an automaton that is built while it is used, and of what it is built from.
+const LAZY_SIZE_LIMIT: usize = 1 << 20;
 
 /// The number of transitions after which a comparison of two automata gives up.
 const MAX_STEPS: usize = 1 << 24;
@@ -32,37 +40,47 @@ fn alphabet() -> impl Iterator<Item = u8> {
 pub(crate) struct Automaton {
     dfa: dense::DFA<Vec<u32>>,
     start: StateID,
+    /// The states after the schemes of nearly all origins.
+    after_https: StateID,
+    after_http: StateID,
 }
+
+const HTTPS: &[u8] = b"https://";
+const HTTP: &[u8] = b"http://";
 
 impl Automaton {
     /// An automaton that matches the whole input against each expression, already cut down by [`on_origins`]; `None` if it
-    /// would be too large.
-    pub fn new(expressions: &[Hir]) -> Option<Self> {
-        let whole = |hir: &Hir| Hir::concat(vec![Hir::look(Look::Start), hir.clone(), Hir::look(Look::End)]);
-        let nfa = thompson::Compiler::new()
-            .configure(
-                thompson::Config::new()
-                    .utf8(false)
-                    .nfa_size_limit(Some(SIZE_LIMIT))
-                    .which_captures(thompson::WhichCaptures::None),
-            )
-            .build_many_from_hir(&expressions.iter().map(whole).collect::<Vec<_>>())
-            .ok()?;
+    /// would be larger than `limit`.
+    pub fn new(expressions: &[Hir], limit: usize) -> Option<Self> {
+        let nfa = compile(expressions, limit)?;
         let config = dense::Config::new()
             .start_kind(StartKind::Anchored)
             .match_kind(MatchKind::All)
             .accelerate(false)
-            .dfa_size_limit(Some(SIZE_LIMIT))
-            .determinize_size_limit(Some(SIZE_LIMIT));
+            .dfa_size_limit(Some(limit))
+            .determinize_size_limit(Some(limit));
         let dfa = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
         let start = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).ok()?;
-        Some(Automaton { dfa, start })
+        let after = |prefix: &[u8]| prefix.iter().fold(start, |state, &b| dfa.next_state(state, b));
+        let (after_https, after_http) = (after(HTTPS), after(HTTP));
+        Some(Automaton { dfa, start, after_https, after_http })
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> usize {
+        self.dfa.memory_usage()
     }
 
     /// Whether some expression matches the whole of `input`.
     pub fn matches(&self, input: &[u8]) -> bool {
-        let state = input.iter().fold(self.start, |state, &b| self.dfa.next_state(state, b));
-        self.accepts(state)
+        let (state, rest) = if let Some(rest) = input.strip_prefix(HTTPS) {
+            (self.after_https, rest)
+        } else if let Some(rest) = input.strip_prefix(HTTP) {
+            (self.after_http, rest)
+        } else {
+            (self.start, input)
+        };
+        self.accepts(rest.iter().fold(state, |state, &b| self.dfa.next_state(state, b)))
     }
 
     /// The state after `input`; `None` if no match can follow.
@@ -113,6 +131,55 @@ impl Automaton {
             }
         }
         Some(false)
+    }
+}
+
+/// What an automaton is built from.
+fn compile(expressions: &[Hir], limit: usize) -> Option<thompson::NFA> {
+    let whole = |hir: &Hir| Hir::concat(vec![Hir::look(Look::Start), hir.clone(), Hir::look(Look::End)]);
+    let config =
+        thompson::Config::new().utf8(false).nfa_size_limit(Some(limit)).which_captures(thompson::WhichCaptures::None);
+    let whole: Vec<_> = expressions.iter().map(whole).collect();
+    thompson::Compiler::new().configure(config).build_many_from_hir(&whole).ok()
+}
+
+/// An automaton for one expression, of which each state is built when an input gets there. It forgets the states, and builds them
+/// again, when they take too much memory.
+pub(crate) struct LazyAutomaton {
+    dfa: hybrid::DFA,
+    cache: Mutex<hybrid::Cache>,
+}
+
+impl LazyAutomaton {
+    /// An automaton that matches the whole input, as [`Automaton::new`]; `None` if what it is built from would be too large.
+    pub fn new(expression: &Hir) -> Option<Self> {
+        let nfa = compile(std::slice::from_ref(expression), LAZY_SIZE_LIMIT)?;
+        let config = hybrid::Config::new().match_kind(MatchKind::All).cache_capacity(LAZY_SIZE_LIMIT);
+        let dfa = hybrid::Builder::new().configure(config).build_from_nfa(nfa).ok()?;
+        let cache = Mutex::new(dfa.create_cache());
+        Some(LazyAutomaton { dfa, cache })
+    }
+
+    /// How much memory it takes at the moment.
+    #[cfg(test)]
+    pub fn memory(&self) -> usize {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).memory_usage()
+    }
+
+    /// Whether the expression matches the whole of `input`. Each byte takes at most as many steps as the expression has parts.
+    pub fn matches(&self, input: &[u8]) -> bool {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut run = || {
+            let mut state = self.dfa.start_state(&mut cache, &start::Config::new().anchored(Anchored::Yes)).ok()?;
+            for &b in input {
+                state = self.dfa.next_state(&mut cache, state, b).ok()?;
+                if state.is_dead() {
+                    return None;
+                }
+            }
+            self.dfa.next_eoi_state(&mut cache, state).ok().filter(|state| state.is_match())
+        };
+        run().is_some()
     }
 }
 

@@ -193,7 +193,7 @@ mod tests {
             builder.add(value.as_bytes(), ()).unwrap();
         }
         Rules {
-            origins: Arc::new(builder.build().ok().unwrap().0),
+            origins: Arc::new(builder.build().0),
             methods: Arc::new(Methods::safelisted()),
             headers: Arc::default(),
             credentials: false,
@@ -235,8 +235,8 @@ mod tests {
         ];
         for (method, origin, request_method, plain, enforced) in rows {
             let request_headers = b"x-own";
-            let facts =
-                Facts { method, origin, request_method, request_headers, host: b"host.example", ..Facts::default() };
+            let is_of_host = origin.is_of_host(b"host.example");
+            let facts = Facts { method, origin, request_method, request_headers, is_of_host, ..Facts::default() };
             for (enforce, expected) in [(false, plain), (true, enforced)] {
                 let (status, _) = decide(&rules(&["https://a.example"], enforce), &facts);
                 assert_eq!(status.as_str(), expected, "{facts:?} {enforce}");

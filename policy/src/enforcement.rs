@@ -4,15 +4,24 @@
 use crate::facts::{Facts, Field, MethodKind, Site};
 use crate::origin;
 
+impl Field<'_> {
+    /// Whether this, which is `Origin`, is one well-formed origin that has `host` for its host and port.
+    #[inline]
+    pub fn is_of_host(self, host: &[u8]) -> bool {
+        self.one().is_some_and(|origin| {
+            origin.strip_suffix(host).is_some_and(|scheme| scheme.ends_with(b"://"))
+                && origin::parse(origin).is_some_and(|origin| origin.authority == host)
+        })
+    }
+}
+
 impl Facts<'_> {
     /// Whether the request comes from a page of the server's own origin, or from the user: `Sec-Fetch-Site` is `same-origin` or
     /// `none`, or the browser does not send it and the host and port of the origin equal `Host`.
     pub fn is_same_origin(&self) -> bool {
         match (self.site, self.origin) {
             (Site::Same, _) => true,
-            (Site::Absent | Site::Empty, Field::One(value)) => {
-                origin::parse(value).is_some_and(|origin| origin.authority == self.host)
-            }
+            (Site::Absent | Site::Empty, Field::One(_)) => self.is_of_host,
             _ => false,
         }
     }
@@ -59,7 +68,8 @@ mod tests {
             (Read, "", Many, false),
         ];
         for (method, site, origin, passes) in rows {
-            let mut facts = Facts { method, origin, host: b"example.com", ..Facts::default() };
+            let is_of_host = origin.is_of_host(b"example.com");
+            let mut facts = Facts { method, origin, is_of_host, ..Facts::default() };
             facts.site.add(site.as_bytes());
             assert_eq!(facts.passes(false), passes, "{method:?} {site:?} {origin:?}");
             assert!(facts.passes(true));
@@ -67,5 +77,26 @@ mod tests {
                 assert_eq!(Facts { site: Site::Absent, ..facts }.passes(false), passes, "{method:?} {origin:?}");
             }
         }
+    }
+
+    #[test]
+    fn origins_of_a_host() {
+        let rows = [
+            ("https://example.com", "example.com", true),
+            ("http://example.com", "example.com", true),
+            ("https://example.com:8443", "example.com:8443", true),
+            ("https://example.com:8443", "example.com", false),
+            ("https://www.example.com", "example.com", false),
+            ("https://example.com", "", false),
+            ("https://https://example.com", "example.com", false),
+            ("://example.com", "example.com", false),
+            ("https://EXAMPLE.com", "EXAMPLE.com", false),
+            ("example.com", "example.com", false),
+            ("", "", false),
+        ];
+        for (origin, host, expected) in rows {
+            assert_eq!(One(origin.as_bytes()).is_of_host(host.as_bytes()), expected, "{origin} {host}");
+        }
+        assert!(!Absent.is_of_host(b"example.com") && !Many.is_of_host(b"example.com"));
     }
 }

@@ -353,11 +353,12 @@ impl Suffixes<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::automaton::SIZE_LIMIT;
     use crate::expression::parse;
     use proptest::prelude::*;
 
     fn exposure(source: &str) -> Exposure {
-        Exposure::of(&Automaton::new(&[parse(source).ok().unwrap()]).unwrap())
+        Exposure::of(&Automaton::new(&[parse(source).ok().unwrap()], SIZE_LIMIT).unwrap())
     }
 
     #[test]

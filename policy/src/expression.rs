@@ -2,8 +2,9 @@
 //!
 //! The whole deterministic automaton (`automaton.rs`) is built when the configuration is read. A request then costs one
 //! table look-up for each byte of its origin, whatever the expressions are and however many; nothing is compiled or cached
-//! at run time, and no input can make it slow. If the automaton of all expressions together would grow too large, they are
-//! halved.
+//! at run time, and no input can make it slow. If the automaton of all expressions together would grow too large, they get
+//! several. The states of an expression that is too large on its own are built at run time, in a limited memory; `nginx -t` warns of
+//! that.
 //!
 //! If everything that the expressions of a policy match is well-formed, which is decided on the automata, an origin that
 //! they match is not parsed.
@@ -13,7 +14,7 @@
 use regex_syntax::ast::{self, Ast};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use crate::automaton::{on_origins, Automaton};
+use crate::automaton::{on_origins, Automaton, LazyAutomaton, SINGLE_SIZE_LIMIT, SIZE_LIMIT};
 use crate::exposure::Exposure;
 use crate::kinds::{self, Kinds};
 use crate::origin::{self, MAX_LABEL};
@@ -23,38 +24,68 @@ use crate::{habits, rule, Problem, Reason};
 #[derive(Default)]
 pub struct Expressions {
     automata: Vec<Automaton>,
+    /// Those that are too large for that.
+    lazy: Vec<LazyAutomaton>,
     /// Whether everything that they match is well-formed, except for lengths that an origin of [`SHORT`] bytes cannot exceed.
     well_formed: bool,
 }
+
+/// Expressions are compiled together up to this size in bytes of what they take on their own: building an automaton takes longer
+/// than its size suggests if that is much larger.
+const GROUP_SIZE: usize = 7 << 20;
 
 /// An origin of at most this length cannot have a part that is too long.
 const SHORT: usize = MAX_LABEL;
 
 impl Expressions {
-    /// Compiles expressions that [`check`] has accepted, each with its place in the configuration.
-    pub fn new<P: Clone>(sources: &[(P, String)]) -> Result<Self, (P, Problem)> {
-        let mut parsed = Vec::with_capacity(sources.len());
-        for (place, source) in sources {
-            match parse(source) {
-                Ok(hir) => parsed.push(hir),
-                Err(problem) => return Err((place.clone(), problem)),
+    /// Compiles expressions that [`check`] has accepted.
+    pub(crate) fn new(sources: &[Source]) -> Self {
+        let mut expressions = Expressions::default();
+        if sources.is_empty() {
+            return expressions;
+        }
+        let mut group = Vec::new();
+        let mut size = 0;
+        for Source { parsed, size: own, is_lazy, .. } in sources {
+            if *is_lazy {
+                expressions.lazy.extend(LazyAutomaton::new(parsed));
+                continue;
+            }
+            size += own;
+            if size > GROUP_SIZE {
+                expressions.compile(&std::mem::take(&mut group));
+                size = *own;
+            }
+            group.push(parsed.clone());
+        }
+        expressions.compile(&group);
+        let origins = kinds::origins();
+        expressions.well_formed = expressions.lazy.is_empty()
+            && expressions.automata.iter().all(|automaton| {
+                automaton.matches_with(&origins, |kinds| !Kinds(kinds).is_surely_well_formed()) == Some(false)
+            });
+        expressions
+    }
+
+    /// Compiles all of `parsed`, into one automaton if that is possible.
+    fn compile(&mut self, parsed: &[Hir]) {
+        if parsed.is_empty() {
+            return;
+        }
+        match (parsed, Automaton::new(&[Hir::alternation(parsed.to_vec())], SIZE_LIMIT)) {
+            (_, Some(automaton)) => self.automata.push(automaton),
+            ([single], None) => self.lazy.extend(LazyAutomaton::new(single)),
+            (_, None) => {
+                let (first, second) = parsed.split_at(parsed.len() / 2);
+                self.compile(first);
+                self.compile(second);
             }
         }
-        let mut automata = Vec::new();
-        compile(&parsed, &mut automata).map_err(|at| {
-            let (place, source) = &sources[at];
-            (place.clone(), Problem::new(source.as_bytes(), Reason::ExpressionTooLarge))
-        })?;
-        let origins = kinds::origins();
-        let well_formed = automata.iter().all(|automaton| {
-            automaton.matches_with(&origins, |kinds| !Kinds(kinds).is_surely_well_formed()) == Some(false)
-        });
-        Ok(Expressions { automata, well_formed })
     }
 
     /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
-        self.automata.is_empty()
+        self.automata.is_empty() && self.lazy.is_empty()
     }
 
     /// Whether an origin that is matched is known to be well-formed without being parsed.
@@ -65,24 +96,19 @@ impl Expressions {
     /// Whether one of them matches the whole of a well-formed origin.
     pub fn matches(&self, origin: &[u8]) -> bool {
         self.automata.iter().any(|automaton| automaton.matches(origin))
+            || self.lazy.iter().any(|automaton| automaton.matches(origin))
     }
 }
 
-/// Compiles all of `parsed`, into one automaton if that is possible; the error is the index of the one that is too large.
-fn compile(parsed: &[Hir], into: &mut Vec<Automaton>) -> Result<(), usize> {
-    if parsed.is_empty() {
-        return Ok(());
-    }
-    match Automaton::new(&[Hir::alternation(parsed.to_vec())]) {
-        Some(automaton) => into.push(automaton),
-        None if parsed.len() == 1 => return Err(0),
-        None => {
-            let (first, second) = parsed.split_at(parsed.len() / 2);
-            compile(first, into)?;
-            compile(second, into).map_err(|at| at + first.len())?;
-        }
-    }
-    Ok(())
+/// An expression that compiles.
+pub(crate) struct Source {
+    /// As it was written.
+    pub text: String,
+    parsed: Hir,
+    /// The size of its own automaton.
+    size: usize,
+    /// Whether that is too large to be built when the configuration is read.
+    is_lazy: bool,
 }
 
 /// Parses an expression, and cuts it down to what can match a part of an origin.
@@ -116,7 +142,7 @@ fn character(source: &str, span: &ast::Span) -> usize {
 /// An expression that compiles, and what was found out about it.
 pub struct Checked {
     /// The expression.
-    pub source: String,
+    pub(crate) source: Source,
     /// What is doubtful about it.
     pub doubts: Vec<Problem>,
     /// Which strangers it lets in.
@@ -159,11 +185,13 @@ pub fn check(value: &[u8]) -> Result<Checked, Problem> {
         (found.has_tilde, Reason::Tilde),
         (!found.dots.is_empty(), Reason::UnescapedDot),
         (!found.matches && !found.has_tilde, Reason::NeverMatches),
+        (found.is_lazy, Reason::ExpressionLazy),
     ];
     let suggestion = if found.is_fine() { None } else { suggest(source, &found) };
     let doubts = doubts.into_iter().filter(|(doubtful, _)| *doubtful);
     let doubts = doubts.map(|(_, reason)| Problem::new(value, reason).suggesting(suggestion.clone())).collect();
-    Ok(Checked { source: source.to_owned(), doubts, exposure: found.exposure, is_insecure: found.is_insecure })
+    let source = Source { text: source.to_owned(), parsed: found.parsed, size: found.size, is_lazy: found.is_lazy };
+    Ok(Checked { source, doubts, exposure: found.exposure, is_insecure: found.is_insecure })
 }
 
 /// What was found out about an expression that compiles.
@@ -178,6 +206,11 @@ struct Examined {
     is_of_websockets: bool,
     exposure: Exposure,
     is_insecure: bool,
+    parsed: Hir,
+    /// The size of its automaton.
+    size: usize,
+    /// Whether that is too large to be built when the configuration is read. It is not known then which origins it matches.
+    is_lazy: bool,
 }
 
 impl Examined {
@@ -188,7 +221,23 @@ impl Examined {
 
 fn examine(source: &str) -> Result<Examined, Problem> {
     let too_large = || Problem::new(source.as_bytes(), Reason::ExpressionTooLarge);
-    let automaton = Automaton::new(&[parse(source)?]).ok_or_else(too_large)?;
+    let parsed = parse(source)?;
+    let ast = parse_ast(source)?;
+    let has_tilde = source.starts_with('~');
+    let Some(automaton) = Automaton::new(std::slice::from_ref(&parsed), SINGLE_SIZE_LIMIT) else {
+        LazyAutomaton::new(&parsed).ok_or_else(too_large)?;
+        return Ok(Examined {
+            dots: unescaped_dots(&ast, source),
+            has_tilde,
+            matches: true,
+            is_of_websockets: false,
+            exposure: Exposure::default(),
+            is_insecure: false,
+            parsed,
+            size: 0,
+            is_lazy: true,
+        });
+    };
     let (mut matches, mut is_of_websockets, mut is_insecure) = (false, false, false);
     let compared = automaton.matches_with(&kinds::origins(), |kinds| {
         let kinds = Kinds(kinds);
@@ -198,12 +247,15 @@ fn examine(source: &str) -> Result<Examined, Problem> {
         matches && is_insecure
     });
     Ok(Examined {
-        dots: unescaped_dots(&parse_ast(source)?, source),
-        has_tilde: source.starts_with('~'),
+        dots: unescaped_dots(&ast, source),
+        has_tilde,
         matches: matches || compared.is_none(),
         is_of_websockets,
         exposure: Exposure::of(&automaton),
         is_insecure,
+        size: automaton.size(),
+        parsed,
+        is_lazy: false,
     })
 }
 
@@ -348,9 +400,10 @@ mod tests {
     use crate::origin;
     use proptest::prelude::*;
 
-    fn compile_all(sources: &[&str]) -> Expressions {
-        let sources: Vec<_> = sources.iter().map(|source| ((), source.to_string())).collect();
-        Expressions::new(&sources).ok().unwrap()
+    fn compile_all(sources: &[impl AsRef<str>]) -> Expressions {
+        let checked: Option<Vec<_>> =
+            sources.iter().map(|source| Some(check(source.as_ref().as_bytes()).ok()?.source)).collect();
+        Expressions::new(&checked.expect("right expressions"))
     }
 
     #[test]
@@ -410,8 +463,8 @@ mod tests {
 
     #[test]
     fn a_thousand_expressions_are_one_automaton() {
-        let sources: Vec<_> = (0..1000).map(|i| ((), format!(r"^https://pr-\d+\.t{i}\.example\.dev$"))).collect();
-        let expressions = Expressions::new(&sources).ok().unwrap();
+        let sources: Vec<_> = (0..1000).map(|i| format!(r"^https://pr-\d+\.t{i}\.example\.dev$")).collect();
+        let expressions = compile_all(&sources);
         assert_eq!(expressions.automata.len(), 1);
         assert!(expressions.matches(b"https://pr-12.t999.example.dev"));
         assert!(!expressions.matches(b"https://pr-12.t1000.example.dev"));
@@ -419,15 +472,52 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_together_is_halved() {
-        let sources: Vec<_> = (0..12).map(|i| ((), format!("https://.*{}.{{9}}", char::from(b'a' + i)))).collect();
-        let expressions = Expressions::new(&sources).ok().unwrap();
-        assert!(expressions.automata.len() > 1);
+        let sources: Vec<_> = (0..12).map(|i| format!("https://.*{}.{{9}}", char::from(b'a' + i))).collect();
+        let expressions = compile_all(&sources);
+        assert!(expressions.automata.len() > 1 && expressions.lazy.is_empty());
         assert!(expressions.matches(b"https://l123456789") && !expressions.matches(b"https://z123456789"));
     }
 
     #[test]
+    fn what_does_not_fit_alone_is_built_while_it_matches() {
+        let checked = check(b"https://.*a.{30}").ok().unwrap();
+        assert_eq!(
+            checked.doubts.iter().map(|doubt| doubt.reason.clone()).collect::<Vec<_>>(),
+            [Reason::ExpressionLazy]
+        );
+        let expressions = compile_all(&["https://.*a.{30}", r"https://b\.example"]);
+        assert_eq!((expressions.automata.len(), expressions.lazy.len()), (1, 1));
+        let thirty = "b".repeat(30);
+        for (origin, matches) in [
+            (format!("https://a{thirty}"), true),
+            (format!("https://xa{thirty}"), true),
+            (format!("https://b{thirty}"), false),
+            (format!("https://a{thirty}b"), false),
+            (format!("a{thirty}"), false),
+            ("https://b.example".to_owned(), true),
+            (String::new(), false),
+        ] {
+            assert_eq!(expressions.matches(origin.as_bytes()), matches, "{origin}");
+        }
+        assert!(!expressions.vouches_for(b"https://b.example"));
+        // Far more states than it may keep.
+        let compiled = regex::bytes::Regex::new("^https://.*a.{30}$").unwrap();
+        let mut random = 1u64;
+        for _ in 0..20_000 {
+            let mut origin = b"https://".to_vec();
+            for _ in 0..60 {
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                origin.push(b"ab.-c1"[(random >> 33) as usize % 6]);
+            }
+            assert_eq!(expressions.matches(&origin), compiled.is_match(&origin));
+        }
+        let memory = expressions.lazy[0].memory();
+        assert!(memory <= 2 << 20, "{memory}");
+    }
+
+    #[test]
     fn problems() {
-        let rows: [(&str, Reason, &str); 13] = [
+        let rows: [(&str, Reason, &str); 12] = [
             ("", Reason::Empty, "is empty"),
             ("always", Reason::Always, "add_header"),
             ("*", Reason::IsPattern, "write it in cors_allow_origin"),
@@ -440,7 +530,6 @@ mod tests {
             ("^https://(?!evil)", Reason::ExpressionLookaround(String::new()), "look-around"),
             (r"(a)\1", Reason::ExpressionLookaround(String::new()), "backreferences are not supported"),
             ("^https://(a{1000}){1000}$", Reason::ExpressionTooLarge, "too large"),
-            ("https://.*a.{30}", Reason::ExpressionTooLarge, "too large"),
         ];
         for (source, reason, text) in rows {
             let problem = check(source.as_bytes()).err().expect(source);

@@ -111,8 +111,8 @@ pub struct Facts<'a> {
     pub private_network: bool,
     /// `Sec-Fetch-Site`
     pub site: Site,
-    /// `Host` or `:authority`, as sent; empty if there is neither.
-    pub host: &'a [u8],
+    /// Whether the host and port of `Origin` are those of `Host` or `:authority`: see [`Field::is_of_host`].
+    pub is_of_host: bool,
 }
 
 impl<'a> Facts<'a> {

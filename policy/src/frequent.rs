@@ -16,7 +16,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::set::hash_from;
+use crate::set::fold;
 
 /// The most bytes that are kept of each of the two texts of an entry.
 pub const LONGEST: usize = 256;
@@ -113,15 +113,14 @@ impl Frequent {
 
     /// What [`Frequent::hash`] begins with for a kind.
     pub fn start(&self, kind: u64) -> u64 {
-        let product = u128::from(self.secret ^ kind) * 0xd6e8_feb8_6659_fd93;
-        product as u64 ^ (product >> 64) as u64
+        fold(self.secret ^ kind, self.secret)
     }
 
     /// The hash of something of the kind that `start` is of, by its first text.
     #[inline(always)]
     pub fn hash(start: u64, first: &[u8]) -> u64 {
         let first = first.get(..LONGEST).unwrap_or(first);
-        hash_from(start ^ first.len() as u64, first)
+        hash(start ^ first.len() as u64, first)
     }
 
     fn hash_of(&self, key: &Key<'_>) -> u64 {
@@ -389,6 +388,27 @@ fn count_in(memory: &[AtomicU64], number: usize, hash: u64, now: u64) -> bool {
         entry[LAST].store(now, Relaxed);
     }
     is_counted
+}
+
+/// Hashes a text, sixteen bytes at a time; the last sixteen overlap the previous ones.
+#[inline(always)]
+fn hash(start: u64, text: &[u8]) -> u64 {
+    let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+    let add = |h: u64, a: u64, b: u64| fold(h ^ a, h.rotate_left(32) ^ b);
+    let mut h = start;
+    if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+        h = add(h, word(first), word(&first[8..]));
+        if text.len() > 32 {
+            for chunk in text[16..text.len() - 1].chunks_exact(16) {
+                h = add(h, word(chunk), word(&chunk[8..]));
+            }
+        }
+        return add(h, word(last), word(&last[8..]));
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        return add(h, word(first), word(last));
+    }
+    text.iter().fold(h, |h, &b| add(h, u64::from(b), 0))
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::automaton::Automaton;
+use crate::automaton::{Automaton, SIZE_LIMIT};
 use crate::expression::parse;
 
 /// The kinds, each as an expression. The number of a kind is its index.
@@ -56,7 +56,7 @@ static ORIGINS: Mutex<Option<Arc<Automaton>>> = Mutex::new(None);
 pub(crate) fn origins() -> Arc<Automaton> {
     let compile = || {
         let parsed: Result<Vec<_>, _> = KINDS.iter().map(|source| parse(source)).collect();
-        let automaton = parsed.ok().and_then(|parsed| Automaton::new(&parsed));
+        let automaton = parsed.ok().and_then(|parsed| Automaton::new(&parsed, SIZE_LIMIT));
         Arc::new(automaton.expect("constant expressions compile"))
     };
     ORIGINS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(compile).clone()

@@ -27,6 +27,13 @@ pub fn is_token(value: &[u8]) -> bool {
     !value.is_empty() && value.iter().all(|&b| TCHAR[b as usize])
 }
 
+/// Whether a field line is a list of one token or more.
+#[inline]
+pub fn are_tokens(line: &[u8]) -> bool {
+    let mut elements = elements(line);
+    elements.next().is_some_and(is_token) && elements.all(is_token)
+}
+
 /// The token in a value that was meant as one, without the brackets, the colon and the like around it. `None` if there is no
 /// token except `*`, or if the value is a token.
 pub(crate) fn token_within(value: &[u8]) -> Option<&str> {
@@ -39,8 +46,32 @@ pub(crate) fn token_within(value: &[u8]) -> Option<&str> {
 
 /// The elements of a directive's argument, which may be separated by spaces, commas or both.
 pub fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&b| b == b',' || b.is_ascii_whitespace()).filter(|word| !word.is_empty())
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        while let [first, after @ ..] = rest {
+            if IS_SEPARATOR[*first as usize] {
+                rest = after;
+                continue;
+            }
+            let end = rest.iter().position(|&b| IS_SEPARATOR[b as usize]).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            rest = after;
+            return Some(word);
+        }
+        None
+    })
 }
+
+/// What separates the elements of an argument.
+const IS_SEPARATOR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = b == b',' as usize || (b as u8).is_ascii_whitespace();
+        b += 1;
+    }
+    table
+};
 
 /// Whether the arguments of a list directive contain no element at all.
 pub fn is_empty<'a>(arguments: impl IntoIterator<Item = &'a [u8]>) -> bool {
@@ -56,16 +87,39 @@ pub fn check_argument<'a>(argument: &[u8], all: impl IntoIterator<Item = &'a [u8
 }
 
 /// The elements of one field line, without optional white space around them; empty elements do not count.
-pub fn elements(line: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    line.split(|&b| b == b',').map(trim).filter(|element| !element.is_empty())
+#[inline]
+pub fn elements(line: &[u8]) -> Elements<'_> {
+    Elements(line)
+}
+
+/// See [`elements`].
+#[derive(Clone)]
+pub struct Elements<'a>(&'a [u8]);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        while !self.0.is_empty() {
+            let end = self.0.iter().position(|&b| b == b',').unwrap_or(self.0.len());
+            let element = trim(&self.0[..end]);
+            self.0 = self.0.get(end + 1..).unwrap_or_default();
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+        None
+    }
 }
 
 /// `value` without the optional white space (spaces and tabs) around it.
-pub fn trim(value: &[u8]) -> &[u8] {
-    let ows = |b: &u8| matches!(b, b' ' | b'\t');
-    let start = value.iter().position(|b| !ows(b)).unwrap_or(value.len());
-    let end = value.iter().rposition(|b| !ows(b)).map_or(start, |last| last + 1);
-    &value[start..end]
+#[inline]
+pub fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 #[cfg(test)]

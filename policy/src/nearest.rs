@@ -116,7 +116,7 @@ mod tests {
         for value in values {
             builder.add(value.as_bytes(), ()).unwrap();
         }
-        let origins = builder.build().ok().unwrap().0;
+        let origins = builder.build().0;
         let rows = [
             ("https://app.example.com:8443", "https://app.example.com (another port)"),
             ("http://app.example.com", "https://app.example.com (another scheme)"),

@@ -72,9 +72,8 @@ pub fn parse(value: &[u8]) -> Option<Tuple<'_>> {
     if value.len() > MAX_ORIGIN {
         return None;
     }
-    let colon = value.iter().position(|&b| !is(b, SCHEME))?;
-    let (scheme, rest) = value.split_at(colon);
-    let authority = rest.strip_prefix(b"://")?;
+    let start = scheme_len(value)?;
+    let (scheme, authority) = (&value[..start - 3], &value[start..]);
     if !is_scheme(scheme) {
         return None;
     }
@@ -97,7 +96,23 @@ pub fn parse(value: &[u8]) -> Option<Tuple<'_>> {
     (port.is_empty() || is_port(port, scheme)).then_some(tuple)
 }
 
+/// The length of what may be a scheme, with its `://`.
+#[inline(always)]
+pub(crate) fn scheme_len(value: &[u8]) -> Option<usize> {
+    // Nearly all are one of these.
+    for usual in ["https://", "http://"] {
+        if value.starts_with(usual.as_bytes()) {
+            return Some(usual.len());
+        }
+    }
+    let colon = value.iter().take(MAX_SCHEME + 1).position(|&b| b == b':')?;
+    value[colon..].starts_with(b"://").then_some(colon + 3)
+}
+
 pub(crate) fn is_scheme(scheme: &[u8]) -> bool {
+    if matches!(scheme, b"https" | b"http") {
+        return true;
+    }
     scheme.len() <= MAX_SCHEME
         && scheme.first().is_some_and(u8::is_ascii_lowercase)
         && scheme.iter().all(|&b| is(b, SCHEME))
@@ -119,22 +134,31 @@ fn host_end(authority: &[u8]) -> usize {
     let mut label = 0;
     for (at, &b) in authority.iter().enumerate() {
         if is(b, LABEL) {
-            label += 1;
-            if label > MAX_LABEL {
-                return 0;
-            }
-        } else if b == b'.' && label > 0 {
-            label = 0;
-        } else {
-            // A host may end in a dot, but not consist of one.
-            return if b == b':' { at } else { 0 };
+            continue;
         }
+        let is_dot = b == b'.' && at > label;
+        if at - label > MAX_LABEL || (!is_dot && b != b':') {
+            return 0;
+        }
+        if !is_dot {
+            // A host may end in a dot, but not consist of one.
+            return at;
+        }
+        label = at + 1;
+    }
+    if authority.len() - label > MAX_LABEL {
+        return 0;
     }
     authority.len()
 }
 
+/// Whether `value` consists of labels, as what comes before the domain of a pattern does.
+pub(crate) fn is_labels(value: &[u8]) -> bool {
+    value.last().is_some_and(|&last| is(last, LABEL)) && host_end(value) == value.len()
+}
+
 /// Whether `port`, with its colon, is a port that browsers send with `scheme`.
-fn is_port(port: &[u8], scheme: &[u8]) -> bool {
+pub(crate) fn is_port(port: &[u8], scheme: &[u8]) -> bool {
     let [b':', first, rest @ ..] = port else {
         return false;
     };

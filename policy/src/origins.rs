@@ -1,6 +1,6 @@
 //! The origin rules of a policy, all kinds together: `cors_allow_origin` and `cors_allow_origin_regex`.
 
-use crate::expression::{self, Expressions};
+use crate::expression::{self, Expressions, Source};
 use crate::origin;
 use crate::pattern::Patterns;
 use crate::rule::{self, Rule};
@@ -11,6 +11,8 @@ use crate::{list, Problem, Reason};
 #[derive(Default)]
 pub struct Origins {
     any: bool,
+    /// Whether there are neither patterns nor expressions.
+    is_exact: bool,
     /// Exact origins, and those that [`origin::is_named`].
     exact: Set,
     patterns: Patterns,
@@ -24,26 +26,24 @@ impl Origins {
     }
 
     /// Whether the only `Origin` field of a request contains an allowed origin. Not called if the rule is `*`.
-    #[inline(never)]
     pub fn allows(&self, origin: &[u8]) -> bool {
-        // Without calls, and with each end a jump into the next function, the common case saves no registers.
-        match origin.len() {
-            set::MEDIUM_FROM..=set::MEDIUM_TO => {
-                if self.exact.contains_medium(origin) {
-                    return true;
-                }
-                if self.is_exact() {
-                    return false;
-                }
-                self.matches(origin)
-            }
-            _ => self.allows_rare(origin),
+        match self.lists(origin) {
+            Listed::Yes => true,
+            Listed::No => false,
+            Listed::Unknown => self.allows_unlisted(origin),
         }
     }
 
-    #[inline(never)]
-    fn allows_rare(&self, origin: &[u8]) -> bool {
-        self.exact.contains(origin) || (!self.is_exact() && self.matches(origin))
+    /// What exact origins alone say of most origins. There is no call in it.
+    #[inline(always)]
+    pub fn lists(&self, origin: &[u8]) -> Listed {
+        if !self.exact.is_empty() && self.exact.contains_medium(origin) {
+            Listed::Yes
+        } else if self.is_exact && (set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) {
+            Listed::No
+        } else {
+            Listed::Unknown
+        }
     }
 
     /// The patterns, without the `*` before a dot, and the exact origins.
@@ -51,21 +51,31 @@ impl Origins {
         self.patterns.values().chain(self.exact.iter())
     }
 
-    fn is_exact(&self) -> bool {
-        self.patterns.is_empty() && self.expressions.is_empty()
-    }
-
-    /// Whether a pattern or an expression matches, for which the origin must be well-formed.
-    #[inline(never)]
-    fn matches(&self, origin: &[u8]) -> bool {
-        if self.patterns.is_empty() {
-            // The automaton first: it rejects most origins that are not allowed, and what it matches often needs no parsing.
-            return origin.len() <= origin::MAX_ORIGIN
-                && self.expressions.matches(origin)
-                && (self.expressions.vouches_for(origin) || origin::parse(origin).is_some());
+    /// Whether an origin of which [`Origins::lists`] does not know is allowed.
+    pub fn allows_unlisted(&self, origin: &[u8]) -> bool {
+        if !(set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) && self.exact.contains(origin) {
+            return true;
         }
-        origin::parse(origin).is_some_and(|tuple| self.patterns.matches(&tuple) || self.expressions.matches(origin))
+        if self.is_exact {
+            return false;
+        }
+        // An origin that an expression matches is often known to be well-formed.
+        (!self.patterns.is_empty() && self.patterns.matches(origin))
+            || (origin.len() <= origin::MAX_ORIGIN
+                && self.expressions.matches(origin)
+                && (self.expressions.vouches_for(origin) || origin::parse(origin).is_some()))
     }
+}
+
+/// What exact origins say of an origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// It is one of them.
+    Yes,
+    /// It is not, and nothing else allows it.
+    No,
+    /// [`Origins::allows_unlisted`] tells.
+    Unknown,
 }
 
 /// Whether the value of a variable allows an origin.
@@ -82,17 +92,17 @@ pub enum Evaluated {
 /// Looks a request's origin up in the value of a variable, which is a list of exact origins, `null` and `file://`, or `*`, or
 /// empty. The origin must be well-formed whatever the value is, because the value may contain what the client sent.
 pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
-    let well_formed = origin.filter(|origin| origin::is_named(origin) || origin::parse(origin).is_some());
-    let mut result = Evaluated::Denied;
+    let mut is_there = false;
     for word in list::words(value) {
         if word == b"*" {
             return Evaluated::Any;
         }
-        if Some(word) == well_formed {
-            result = Evaluated::Allowed;
-        }
+        is_there |= Some(word) == origin;
     }
-    result
+    match origin {
+        Some(origin) if is_there && (origin::is_named(origin) || origin::parse(origin).is_some()) => Evaluated::Allowed,
+        _ => Evaluated::Denied,
+    }
 }
 
 /// The words in the value of a variable that cannot allow anything, because they are neither origins nor `*`.
@@ -177,7 +187,9 @@ pub type Built<P> = (Origins, Vec<Concern<P>>);
 /// Collects the origin rules of one level of a configuration. `P` is the place of a value.
 pub struct OriginsBuilder<P> {
     origins: Origins,
-    sources: Vec<(P, String)>,
+    sources: Vec<Source>,
+    /// Their texts.
+    written: Set,
     concerns: Vec<Concern<P>>,
     variables: bool,
     /// Whether a value was rejected. `*` must be the only value, and rejected values count.
@@ -189,6 +201,7 @@ impl<P> Default for OriginsBuilder<P> {
         OriginsBuilder {
             origins: Origins::default(),
             sources: Vec::new(),
+            written: Set::default(),
             concerns: Vec::new(),
             variables: false,
             refused: false,
@@ -227,7 +240,7 @@ impl<P: Clone> OriginsBuilder<P> {
             self.concern(LIST, text, kind, place);
         }
         self.check_wildcard_is_alone()?;
-        match text.split_once("://") {
+        match origin::scheme_len(value).map(|start| (&text[..start - 3], &text[start..])) {
             Some((scheme, rest)) if rule::is_misspelt(scheme) => {
                 let suggestion = rule::accepted(format!("https://{rest}"));
                 Err(Problem::new(value, Reason::MisspeltScheme).suggesting(suggestion))
@@ -247,7 +260,7 @@ impl<P: Clone> OriginsBuilder<P> {
             return Ok(Vec::new());
         }
         let checked = expression::check(value).inspect_err(|_| self.refused = true)?;
-        if self.sources.iter().any(|(_, source)| *source == checked.source) {
+        if !self.written.insert(value) {
             return Ok(vec![Problem::new(value, Reason::Duplicate)]);
         }
         let exposure = checked.exposure;
@@ -259,9 +272,9 @@ impl<P: Clone> OriginsBuilder<P> {
             is_insecure.then_some(ConcernKind::Insecure),
         ];
         for kind in kinds.into_iter().flatten() {
-            self.concern("cors_allow_origin_regex", &checked.source, kind, place.clone());
+            self.concern("cors_allow_origin_regex", &checked.source.text, kind, place.clone());
         }
-        self.sources.push((place, checked.source));
+        self.sources.push(checked.source);
         self.check_wildcard_is_alone().map(|()| checked.doubts)
     }
 
@@ -289,12 +302,12 @@ impl<P: Clone> OriginsBuilder<P> {
         Ok(())
     }
 
-    /// The finished rules, and the values to check again when it is known whether credentials are allowed; or the expression
-    /// that is too large, and its place.
-    pub fn build(mut self) -> Result<Built<P>, (P, Problem)> {
+    /// The finished rules, and the values to check again when it is known whether credentials are allowed.
+    pub fn build(mut self) -> Built<P> {
         self.origins.exact.shrink();
-        self.origins.expressions = Expressions::new(&self.sources)?;
-        Ok((self.origins, self.concerns))
+        self.origins.expressions = Expressions::new(&self.sources);
+        self.origins.is_exact = self.origins.patterns.is_empty() && self.sources.is_empty();
+        (self.origins, self.concerns)
     }
 }
 
@@ -311,7 +324,7 @@ mod tests {
         for value in expressions {
             builder.add_expression(value.as_bytes(), ()).unwrap();
         }
-        builder.build().ok().unwrap().0
+        builder.build().0
     }
 
     #[test]
@@ -431,9 +444,7 @@ mod tests {
     fn is_accepted(value: &str, credentials: bool) -> bool {
         let mut builder = OriginsBuilder::default();
         list::words(value.as_bytes()).all(|word| builder.add(word, ()).is_ok())
-            && builder.build().is_ok_and(|(_, concerns)| {
-                problems(&concerns, credentials).iter().all(|(_, problem)| problem.is_warning())
-            })
+            && problems(&builder.build().1, credentials).iter().all(|(_, problem)| problem.is_warning())
     }
 
     proptest! {
@@ -463,7 +474,7 @@ mod tests {
         ) {
             let mut builder = OriginsBuilder::default();
             if builder.add(value.as_bytes(), ()).is_ok() {
-                let origins = builder.build().ok().unwrap().0;
+                let origins = builder.build().0;
                 let origin = value.replace("://*.", "://a.").replace(":*", ":8080");
                 prop_assert!(origins.allows(origin.as_bytes()), "{}", value);
             }
@@ -479,7 +490,7 @@ mod tests {
             (Reason::MisspeltScheme, Some("https://a.example"))
         );
         assert_eq!(builder.add(b"httpx://*.com", ()).unwrap_err().suggestion, None);
-        assert!(builder.build().ok().unwrap().0.allows(b"htps://a.example"));
+        assert!(builder.build().0.allows(b"htps://a.example"));
     }
 
     #[test]
@@ -504,7 +515,7 @@ mod tests {
         builder.add_expression(b",", "comma").unwrap();
         builder.add_variable().unwrap();
         builder.add_reflection(b"$origin", "reflection");
-        let concerns = builder.build().ok().unwrap().1;
+        let concerns = builder.build().1;
         let reasons = |credentials| -> Vec<_> {
             problems(&concerns, credentials)
                 .into_iter()

@@ -2,19 +2,96 @@
 //!
 //! A pattern is stored as a key `scheme://host:port`, with a dot before the host if labels may come before it, and the port as
 //! written. An origin is looked up under each end of its host that is as long as the host of some pattern. The cost therefore
-//! depends on how many lengths there are, which is at most the number of labels in the host, and not on the number of patterns.
+//! depends on the length of the origin, and not on the number of patterns.
+//!
+//! An origin is not parsed: what is equal to a part of a pattern is well-formed, and only the rest is checked.
 
-use crate::origin::{Tuple, MAX_HOST, MAX_ORIGIN};
+use crate::origin::{is_labels, is_port, scheme_len, MAX_HOST};
 use crate::rule::Pattern;
-use crate::set::Set;
+use crate::set::{fold, hash, Table};
 
 /// A set of patterns.
 #[derive(Default)]
 pub struct Patterns {
-    keys: Set,
+    keys: Table,
     /// Bit `n` is set if the host of a pattern, with its dot, is `n` bytes long.
     lengths: [u64; MAX_HOST / 64 + 1],
     any_port: bool,
+}
+
+/// The parts of a key, or of what looks like an origin.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    /// The scheme with its `://`.
+    scheme: &'a [u8],
+    host: &'a [u8],
+    /// The port with its `:`, or empty.
+    port: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Divides a key or an origin. Nothing is checked.
+    #[inline(always)]
+    fn of(value: &'a [u8]) -> Option<Parts<'a>> {
+        let start = scheme_len(value)?;
+        let (scheme, authority) = value.split_at(start);
+        let mut host = authority;
+        while let [rest @ .., b'0'..=b'9' | b'*'] = host {
+            host = rest;
+        }
+        let port = match host {
+            [rest @ .., b':'] if host.len() < authority.len() => rest.len(),
+            _ => authority.len(),
+        };
+        let (host, port) = authority.split_at(port);
+        Some(Parts { scheme, host, port })
+    }
+
+    #[inline(always)]
+    fn hash(self) -> u32 {
+        let ends = |part: &[u8]| match part {
+            [first, .., last] => u64::from(*first) | u64::from(*last) << 8 | (part.len() as u64) << 16,
+            _ => 0,
+        };
+        let port = self.port.iter().fold(0, |port, &b| port << 8 | u64::from(b));
+        // The scheme always ends in the same bytes.
+        let scheme = ends(&self.scheme[..self.scheme.len().saturating_sub(3)]);
+        let h = fold(u64::from(hash(self.host)) << 32 | scheme, port);
+        h as u32 ^ (h >> 32) as u32
+    }
+
+    /// Whether `key` consists of these.
+    #[inline(always)]
+    fn are(self, key: &[u8]) -> bool {
+        let (scheme, rest) = key.split_at_checked(self.scheme.len()).unwrap_or_default();
+        let (host, port) = rest.split_at_checked(self.host.len()).unwrap_or_default();
+        is_same(host, self.host) && is_same(scheme, self.scheme) && is_same(port, self.port)
+    }
+}
+
+/// Whether both are the same, without a call.
+#[inline(always)]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    let (mut rest_of_a, mut rest_of_b) = (a, b);
+    while let (Some((start, a)), Some((other, b))) =
+        (rest_of_a.split_first_chunk::<8>(), rest_of_b.split_first_chunk::<8>())
+    {
+        if start != other {
+            return false;
+        }
+        (rest_of_a, rest_of_b) = (a, b);
+    }
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(last), Some(other)) => last == other,
+        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    }
+}
+
+fn key_hash(key: &[u8]) -> u32 {
+    Parts::of(key).map_or(0, Parts::hash)
 }
 
 impl Patterns {
@@ -23,7 +100,7 @@ impl Patterns {
         let Pattern { scheme, host, port } = pattern;
         self.lengths[host.len() / 64] |= 1 << (host.len() % 64);
         self.any_port |= *port == ":*";
-        self.keys.insert(format!("{scheme}://{host}{port}").as_bytes())
+        self.keys.insert(format!("{scheme}://{host}{port}").as_bytes(), key_hash)
     }
 
     /// Whether the set is empty.
@@ -36,36 +113,50 @@ impl Patterns {
         self.keys.iter()
     }
 
-    /// Whether a pattern covers `origin`.
-    pub fn matches(&self, origin: &Tuple<'_>) -> bool {
-        let host = origin.host;
-        let mut key = [0; MAX_ORIGIN];
-        let prefix = origin.scheme.len() + 3;
-        key[..prefix - 3].copy_from_slice(origin.scheme);
-        key[prefix - 3..prefix].copy_from_slice(b"://");
-        // The whole host, then the rest after each of its labels.
-        (0..host.len()).filter(|&at| at == 0 || host[at] == b'.').any(|at| {
-            let end = &host[at..];
-            let length = end.len();
-            if self.lengths.get(length / 64).is_none_or(|bits| (bits >> (length % 64)) & 1 == 0) {
-                return false;
+    /// Whether a pattern covers `origin`, and it is well-formed.
+    #[inline(never)]
+    pub fn matches(&self, origin: &[u8]) -> bool {
+        let Some(parts) = Parts::of(origin) else { return false };
+        let host = parts.host;
+        if host.len() > MAX_HOST {
+            return false;
+        }
+        // What comes after the first labels, shortest first; then the whole host.
+        let mut before = host;
+        while let Some(at) = before.iter().rposition(|&b| b == b'.') {
+            before = &host[..at];
+            if self.covers(parts, &host[at..]) && is_labels(before) {
+                return true;
             }
-            let host_end = prefix + length;
-            key[prefix..host_end].copy_from_slice(end);
-            let mut has = |port: &[u8]| {
-                let key_end = host_end + port.len();
-                key[host_end..key_end].copy_from_slice(port);
-                self.keys.contains(&key[..key_end])
-            };
-            has(origin.port) || (self.any_port && has(b":*"))
-        })
+        }
+        !host.starts_with(b".") && self.covers(parts, host)
+    }
+
+    /// Whether a pattern has this host, which is an end of the origin's.
+    #[inline(always)]
+    fn covers(&self, parts: Parts<'_>, host: &[u8]) -> bool {
+        let length = host.len();
+        self.lengths.get(length / 64).is_some_and(|bits| bits >> (length % 64) & 1 != 0)
+            && self.has(Parts { host, ..parts })
+    }
+
+    fn has(&self, parts: Parts<'_>) -> bool {
+        let find = |parts: Parts<'_>| {
+            let len = parts.scheme.len() + parts.host.len() + parts.port.len();
+            let Ok(len) = u16::try_from(len) else { return false };
+            self.keys.find(parts.hash(), len, |key| parts.are(key))
+        };
+        // A `*` in an origin is not a port.
+        (find(parts) && parts.port != b":*")
+            || (self.any_port
+                && (parts.port.is_empty() || is_port(parts.port, &parts.scheme[..parts.scheme.len() - 3]))
+                && find(Parts { port: b":*", ..parts }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin::parse;
     use crate::rule::{parse_rule, Rule};
 
     fn patterns(values: &[&str]) -> Patterns {
@@ -84,6 +175,9 @@ mod tests {
             "http://localhost:*",
             "https://*.b.example:8443",
             "http://*.c.example:*",
+            "http://127.0.0.1:*",
+            "http://[::1]:*",
+            "app://*.d.example",
         ]);
         let rows = [
             ("https://a.example.com", true),
@@ -93,10 +187,28 @@ mod tests {
             ("https://a.example.com:8443", false),
             ("https://a.example.com.", false),
             ("https://a.example.com.evil.example", false),
+            ("https://.example.com", false),
+            ("https://..example.com", false),
+            ("https://a..example.com", false),
+            ("https://A.example.com", false),
+            ("https://a/.example.com", false),
+            ("https://a:1.example.com", false),
+            ("https://a.example.com:", false),
+            ("https://a.example.com:443", false),
+            ("https:/a.example.com", false),
+            ("https://https://a.example.com", false),
             ("http://a.example.com", false),
             ("http://localhost", true),
             ("http://localhost:3000", true),
             ("http://localhost:65535", true),
+            ("http://localhost:65536", false),
+            ("http://localhost:80", false),
+            ("http://localhost:*", false),
+            ("http://localhost:08", false),
+            ("http://localhost:8*", false),
+            ("http://:80", false),
+            ("http://", false),
+            ("", false),
             ("https://localhost", false),
             ("http://a.localhost", false),
             ("http://localhost.example", false),
@@ -106,9 +218,18 @@ mod tests {
             ("http://x.y.c.example:1", true),
             ("http://x.c.example", true),
             ("http://c.example", false),
+            ("http://a.c.example:*", false),
+            ("http://127.0.0.1", true),
+            ("http://127.0.0.1:1", true),
+            ("http://[::1]", true),
+            ("http://[::1]:8080", true),
+            ("http://[::1]:", false),
+            ("http://[::1", false),
+            ("app://a.d.example", true),
+            ("a+p://a.d.example", false),
         ];
         for (value, covered) in rows {
-            assert_eq!(set.matches(&parse(value.as_bytes()).unwrap()), covered, "{value}");
+            assert_eq!(set.matches(value.as_bytes()), covered, "{value}");
         }
     }
 
@@ -120,7 +241,7 @@ mod tests {
             let Ok(Rule::Pattern(pattern)) = parse_rule(value.as_bytes()) else { panic!() };
             set.insert(&pattern);
         }
-        assert!(set.matches(&parse(b"https://x.t777.example").unwrap()));
-        assert!(!set.matches(&parse(b"https://x.t1000.example").unwrap()));
+        assert!(set.matches(b"https://x.t777.example"));
+        assert!(!set.matches(b"https://x.t1000.example"));
     }
 }

@@ -218,7 +218,7 @@ fn origin_problem(value: &[u8], credentials: bool) -> Option<Problem> {
     if let Err(problem) = builder.add(value, ()) {
         return Some(problem);
     }
-    let (_, concerns) = builder.build().ok()?;
+    let (_, concerns) = builder.build();
     origins::problems(&concerns, credentials).into_iter().next().map(|(_, problem)| problem)
 }
 

@@ -3,8 +3,8 @@
 use url::{Host, Url};
 
 use crate::origin::{
-    default_port, host_len, is, is_named, is_public_suffix, is_scheme, is_secure, is_single_dot, LABEL, MAX_HOST,
-    MAX_LABEL,
+    default_port, host_len, is, is_named, is_public_suffix, is_scheme, is_secure, is_single_dot, parse, LABEL,
+    MAX_HOST, MAX_LABEL,
 };
 use crate::{expression, habits, Problem, Reason};
 
@@ -67,7 +67,25 @@ pub fn is_expression(value: &[u8]) -> bool {
     matches!(value, [b'^' | b'~', ..] | [.., b'$'])
 }
 
+/// Whether a value is an origin of which nothing is left to be checked. Most are, and lists of a million are read.
+fn is_plain(value: &[u8]) -> bool {
+    let Some(origin) = parse(value).filter(|origin| matches!(origin.scheme, b"http" | b"https")) else {
+        return false;
+    };
+    let host = origin.host.strip_suffix(b".").unwrap_or(origin.host);
+    // Neither an address nor something that looks like one, nor punycode.
+    let last = host.iter().rposition(|&b| b == b'.').map_or(host, |dot| &host[dot + 1..]);
+    last.first().is_some_and(u8::is_ascii_lowercase) && !host.windows(4).any(|four| four == b"xn--")
+}
+
 fn read_rule(value: &[u8]) -> Result<Rule<'_>, Reason> {
+    match is_plain(value) {
+        true => Ok(Rule::Exact),
+        false => examine(value),
+    }
+}
+
+fn examine(value: &[u8]) -> Result<Rule<'_>, Reason> {
     match value {
         b"" => return Err(Reason::Empty),
         b"*" => return Ok(Rule::Any),
@@ -461,8 +479,18 @@ fn decoded(host: &str) -> String {
 mod tests {
     use super::*;
     use crate::list;
-    use crate::origin::parse;
     use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_right_by_all_checks(
+            origin in r"(https?|app)://([a-z0-9_.-]{1,12}|xn--[a-z0-9]{1,8}|0x[0-9a-f]{1,4}|\[::1\])([.][a-z0-9]{1,4})?[.]?(:[1-9][0-9]{0,4})?",
+        ) {
+            if is_plain(origin.as_bytes()) {
+                prop_assert_eq!(examine(origin.as_bytes()), Ok(Rule::Exact), "{}", origin);
+            }
+        }
+    }
 
     #[test]
     fn patterns() {

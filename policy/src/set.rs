@@ -1,7 +1,7 @@
 //! A set of byte strings that is built once and then only searched: exact origins and patterns are looked up in it.
 //!
-//! The strings are stored one after the other in one buffer. A table with at least four times as many slots, probed linearly,
-//! contains their offsets. A look-up costs one multiplication for each sixteen bytes, and usually one slot and one comparison,
+//! The strings are stored one after the other in one buffer. A table with at least twice as many slots, probed linearly,
+//! contains their offsets. A look-up costs one or two multiplications for most origins, and usually one slot and one comparison,
 //! whatever the number of strings. Attackers choose the strings that are looked up, but not those that are stored. The hash
 //! therefore needs no secret: no look-up can change how long the runs in the table are.
 
@@ -10,82 +10,81 @@ pub const MEDIUM_FROM: usize = 16;
 /// Up to here, it is hashed and compared without a loop.
 pub const MEDIUM_TO: usize = 32;
 
-/// The position of one string; `len` is 0 in a free slot. `tag` is the part of the hash that does not choose the slot.
+/// The position of one string.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     offset: u32,
-    len: u16,
-    tag: u16,
+    /// Its length, and above that the part of its hash that does not choose the slot; 0 in a free slot.
+    key: u32,
 }
 
-/// A set of non-empty byte strings.
+impl Slot {
+    #[inline(always)]
+    fn key(hash: u32, len: u16) -> u32 {
+        hash & 0xffff_0000 | u32::from(len)
+    }
+
+    fn range(self) -> std::ops::Range<usize> {
+        let start = self.offset as usize;
+        start..start + (self.key & 0xffff) as usize
+    }
+}
+
+/// Non-empty byte strings by a hash that the owner computes.
 #[derive(Default)]
-pub struct Set {
-    /// Empty, or a power of two in number and at least four times `count`.
+pub struct Table {
+    /// Empty, or a power of two in number and at least twice `count`.
     slots: Vec<Slot>,
     bytes: Vec<u8>,
     count: usize,
 }
 
-impl Set {
+impl Table {
     /// The number of strings.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether the set is empty.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Adds `value`, and returns whether it was new. Empty strings, strings of 64 KiB and more, and strings beyond a total of 4 GiB
     /// are not added.
-    pub fn insert(&mut self, value: &[u8]) -> bool {
+    pub fn insert(&mut self, value: &[u8], hash: impl Fn(&[u8]) -> u32) -> bool {
         let (Ok(offset), Ok(len)) = (u32::try_from(self.bytes.len()), u16::try_from(value.len())) else {
             return false;
         };
-        if len == 0 || offset.checked_add(u32::from(len)).is_none() || self.contains(value) {
+        let hashed = hash(value);
+        if len == 0 || offset.checked_add(u32::from(len)).is_none() || self.find(hashed, len, |stored| stored == value)
+        {
             return false;
         }
-        if (self.count + 1) * 4 > self.slots.len() {
-            self.grow();
+        if (self.count + 1) * 2 > self.slots.len() {
+            self.grow(hash);
         }
         self.bytes.extend_from_slice(value);
-        self.place(hash(value), offset, len);
+        self.place(hashed, Slot { offset, key: Slot::key(hashed, len) });
         self.count += 1;
         true
     }
 
-    /// Whether `value` is in the set.
+    /// Whether there is a string of this `hash` and `len`, which is not 0, and `is_it` holds for it.
     #[inline(always)]
-    pub fn contains(&self, value: &[u8]) -> bool {
-        match value.len() {
-            0..MEDIUM_FROM => self.find(value, |a, b| a == b),
-            _ => self.find(value, equal),
-        }
-    }
-
-    /// Whether `value`, which has from [`MEDIUM_FROM`] to [`MEDIUM_TO`] bytes, as most origins have, is in the set.
-    #[inline(always)]
-    pub fn contains_medium(&self, value: &[u8]) -> bool {
-        (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len()) && self.find(value, equal)
-    }
-
-    #[inline(always)]
-    fn find(&self, value: &[u8], equal: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+    pub fn find(&self, hash: u32, len: u16, is_it: impl Fn(&[u8]) -> bool) -> bool {
         let mask = self.slots.len().wrapping_sub(1);
-        let hash = hash(value);
+        let (key, len) = (Slot::key(hash, len), usize::from(len));
         let mut at = hash as usize;
         // There is always a free slot to stop at. If there are no slots at all, `get` returns `None`.
         while let Some(slot) = self.slots.get(at & mask) {
-            if slot.len == 0 {
-                return false;
-            }
-            if slot.tag == tag(hash) && usize::from(slot.len) == value.len() {
+            if slot.key == key {
                 let start = slot.offset as usize;
-                if self.bytes.get(start..start + value.len()).is_some_and(|stored| equal(stored, value)) {
+                if self.bytes.get(start..start + len).is_some_and(&is_it) {
                     return true;
                 }
+            } else if slot.key == 0 {
+                return false;
             }
             at = at.wrapping_add(1);
         }
@@ -94,8 +93,7 @@ impl Set {
 
     /// All strings, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let taken = self.slots.iter().filter(|slot| slot.len != 0);
-        taken.filter_map(|slot| self.bytes.get(slot.offset as usize..)?.get(..usize::from(slot.len)))
+        self.slots.iter().filter(|slot| slot.key != 0).filter_map(|slot| self.bytes.get(slot.range()))
     }
 
     /// Frees the memory that was reserved for growing.
@@ -103,70 +101,101 @@ impl Set {
         self.bytes.shrink_to_fit();
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, hash: impl Fn(&[u8]) -> u32) {
         let larger = (self.slots.len() * 2).max(8);
         let old = std::mem::replace(&mut self.slots, vec![Slot::default(); larger]);
-        for Slot { offset, len, .. } in old.into_iter().filter(|slot| slot.len != 0) {
-            let start = offset as usize;
-            self.place(hash(&self.bytes[start..start + usize::from(len)]), offset, len);
+        for slot in old.into_iter().filter(|slot| slot.key != 0) {
+            self.place(hash(&self.bytes[slot.range()]), slot);
         }
     }
 
-    fn place(&mut self, hash: u32, offset: u32, len: u16) {
+    fn place(&mut self, hash: u32, slot: Slot) {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
-        while self.slots[at].len != 0 {
+        while self.slots[at].key != 0 {
             at = (at + 1) & mask;
         }
-        self.slots[at] = Slot { offset, len, tag: tag(hash) };
+        self.slots[at] = slot;
     }
 }
 
-/// The upper half of a hash; the lower half chooses the slot.
-fn tag(hash: u32) -> u16 {
-    (hash >> 16) as u16
+/// A set of non-empty byte strings.
+#[derive(Default)]
+pub struct Set(Table);
+
+impl Set {
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds `value`, and returns whether it was new: see [`Table::insert`].
+    pub fn insert(&mut self, value: &[u8]) -> bool {
+        self.0.insert(value, hash)
+    }
+
+    /// Whether `value` is in the set.
+    #[inline(never)]
+    pub fn contains(&self, value: &[u8]) -> bool {
+        // The key of an empty string may be that of a free slot.
+        match u16::try_from(value.len()) {
+            Ok(0) | Err(_) => false,
+            Ok(len) => self.0.find(hash(value), len, |stored| stored == value),
+        }
+    }
+
+    /// Whether `value`, which has from [`MEDIUM_FROM`] to [`MEDIUM_TO`] bytes, as most origins have, is in the set.
+    #[inline(always)]
+    pub fn contains_medium(&self, value: &[u8]) -> bool {
+        (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len())
+            && self.0.find(hash(value), value.len() as u16, |stored| {
+                stored.first_chunk::<16>() == value.first_chunk() && stored.last_chunk::<16>() == value.last_chunk()
+            })
+    }
+
+    /// All strings, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter()
+    }
+
+    /// Frees the memory that was reserved for growing.
+    pub fn shrink(&mut self) {
+        self.0.shrink();
+    }
 }
 
-/// Compares strings of equal length, of at least sixteen bytes: sixteen at a time, the last sixteen overlapping the previous ones.
+/// Hashes a string, sixteen bytes at a time; the last sixteen overlap the previous ones.
 #[inline(always)]
-fn equal(a: &[u8], b: &[u8]) -> bool {
-    a.first_chunk::<16>() == b.first_chunk()
-        && a.last_chunk::<16>() == b.last_chunk()
-        && (a.len() <= 32 || a.chunks_exact(16).zip(b.chunks_exact(16)).all(|(a, b)| a == b))
-}
-
-#[inline(always)]
-fn hash(value: &[u8]) -> u32 {
-    let h = hash_from(value.len() as u64, value);
+pub fn hash(value: &[u8]) -> u32 {
+    let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+    let mut h = value.len() as u64;
+    if let (Some(first), Some(last)) = (value.first_chunk::<16>(), value.last_chunk::<16>()) {
+        if value.len() > MEDIUM_TO {
+            for chunk in value[16..value.len() - 1].chunks_exact(16) {
+                h = fold(h ^ word(chunk), word(&chunk[8..]));
+            }
+        }
+        // The rotations keep what the two have in common from cancelling out.
+        h = fold(
+            (h ^ word(first)).wrapping_add(word(last).rotate_left(23)),
+            word(&first[8..]).wrapping_add(word(&last[8..]).rotate_left(41)),
+        );
+    } else if let (Some(first), Some(last)) = (value.first_chunk::<8>(), value.last_chunk::<8>()) {
+        h = fold(h ^ word(first), word(last));
+    } else {
+        for &b in value {
+            h = fold(h ^ u64::from(b), 0);
+        }
+    }
     h as u32 ^ (h >> 32) as u32
 }
 
-/// Hashes sixteen bytes at a time, folded in by a widening multiplication; the last sixteen overlap the previous ones.
+/// Mixes two words by a widening multiplication.
 #[inline(always)]
-pub(crate) fn hash_from(start: u64, value: &[u8]) -> u64 {
+pub fn fold(a: u64, b: u64) -> u64 {
     const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
-    let fold = |h: u64, a: u64, b: u64| {
-        let product = u128::from(a ^ K) * u128::from(b ^ h);
-        product as u64 ^ (product >> 64) as u64
-    };
-    let mut h = start;
-    if let (Some(first), Some(last)) = (value.first_chunk::<16>(), value.last_chunk::<16>()) {
-        h = fold(h, word(first), word(&first[8..]));
-        if value.len() > 32 {
-            for chunk in value[16..value.len() - 1].chunks_exact(16) {
-                h = fold(h, word(chunk), word(&chunk[8..]));
-            }
-        }
-        h = fold(h, word(last), word(&last[8..]));
-    } else if let (Some(first), Some(last)) = (value.first_chunk::<8>(), value.last_chunk::<8>()) {
-        h = fold(h, word(first), word(last));
-    } else {
-        for &b in value {
-            h = fold(h, u64::from(b), 0);
-        }
-    }
-    h
+    let product = u128::from(a ^ K) * u128::from(b ^ K.rotate_left(32));
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]
@@ -187,14 +216,14 @@ mod tests {
         for i in 0..100_000 {
             assert!(set.insert(format!("https://tenant-{i}.example.com").as_bytes()));
         }
-        assert_eq!(set.len(), 100_000);
+        assert_eq!(set.0.len(), 100_000);
         let mut run = 0;
         let mut longest = 0;
-        for slot in set.slots.iter().chain(&set.slots) {
-            run = if slot.len == 0 { 0 } else { run + 1 };
+        for slot in set.0.slots.iter().chain(&set.0.slots) {
+            run = if slot.key == 0 { 0 } else { run + 1 };
             longest = longest.max(run);
         }
-        assert!(longest < 64, "{longest} slots in a row are taken");
+        assert!(longest < 128, "{longest} slots in a row are taken");
     }
 
     proptest! {

@@ -34,6 +34,12 @@ pub struct Found {
 /// How many `include` may be within one another.
 const DEEPEST: usize = 16;
 
+/// The largest file that is read: a larger one has been generated.
+const LARGEST: u64 = 8 << 20;
+
+/// How many words of a directive are looked at.
+const MOST_WORDS: usize = 64;
+
 /// Finds it in the configuration that `file` contains or includes; relative names are relative to `prefix`.
 pub fn find(file: &Path, prefix: &Path) -> Found {
     let mut search = Search { prefix, found: Found::default() };
@@ -108,8 +114,9 @@ struct Level {
 
 impl Search<'_> {
     fn read_file(&mut self, file: &Path, level: &mut Level, depth: usize) -> Option<()> {
+        let metadata = fs::metadata(file).ok()?;
         // Not a pipe: what has been read from it is gone.
-        if depth > DEEPEST || !fs::metadata(file).ok()?.is_file() {
+        if depth > DEEPEST || !metadata.is_file() || metadata.len() > LARGEST {
             return None;
         }
         let text = fs::read(file).ok()?;
@@ -289,7 +296,7 @@ impl Reader<'_> {
         Some(b)
     }
 
-    /// The words of the next directive, and what ends it.
+    /// The first words of the next directive, and what ends it.
     fn directive(&mut self) -> Option<(Vec<Vec<u8>>, End)> {
         let mut words = Vec::new();
         loop {
@@ -310,8 +317,12 @@ impl Reader<'_> {
                     };
                     return Some((words, end));
                 }
-                b'"' | b'\'' => words.push(self.quoted()?),
-                _ => words.push(self.word()?),
+                _ => {
+                    let word = if matches!(b, b'"' | b'\'') { self.quoted()? } else { self.word()? };
+                    if words.len() < MOST_WORDS {
+                        words.push(word);
+                    }
+                }
             }
         }
     }

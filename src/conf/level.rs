@@ -16,7 +16,7 @@ use super::leftovers::{self, Found, Leftovers};
 use super::messages::{Messages, Place};
 use super::policy::{Mode, Policy};
 use super::settings::{LevelDirectives, Needs, OriginRules, Own, Settings};
-use crate::nginx::chain::{Function, Next};
+use crate::nginx::chain::{Function, Link, NOBODY};
 use crate::nginx::configuration::{self, Configuration};
 use crate::nginx::log::Log;
 use crate::nginx::slot::Slot;
@@ -26,13 +26,12 @@ use crate::nginx::zone;
 const MOST_LINES: usize = 8;
 
 /// The module's configuration of the whole `http` block.
-#[derive(Default)]
 pub struct MainConf {
+    /// The handler of the REWRITE phase that this module's calls. Stored with the configuration: each has its own handlers, and the
+    /// old configuration stays in use if a new one is rejected.
+    pub next_handler: &'static Link<Function>,
     /// What has been reported so far.
     pub messages: Messages,
-    /// The handler of the REWRITE phase that this module's calls. Stored per configuration: each has its own handlers, and the
-    /// old configuration stays in use if a new one is rejected.
-    pub next_handler: Next,
     /// Complaints at run time about values of variables, which clients may have a say in.
     pub value_complaints: Complaints,
     /// Complaints at run time about policies.
@@ -47,6 +46,23 @@ pub struct MainConf {
     variables: Vec<VariableUse>,
     /// Levels that set something, until it is known which of it has an effect.
     levels: Vec<Rc<Level>>,
+}
+
+impl MainConf {
+    /// The configuration of an `http` block of which nothing has been read; `None` if memory runs out.
+    pub fn new(cf: &Configuration<'_>) -> Option<MainConf> {
+        Some(MainConf {
+            next_handler: cf.keep(Link::of_handlers())?,
+            messages: Messages::default(),
+            value_complaints: Complaints::default(),
+            policy_complaints: Complaints::default(),
+            variables: Vec::new(),
+            levels: Vec::new(),
+            zone: None,
+            counting: None,
+            need_zone: Vec::new(),
+        })
+    }
 }
 
 struct VariableUse {
@@ -93,6 +109,7 @@ impl MainConf {
         let mut servers = Vec::new();
         cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf, mut level| {
             conf.slot = slot;
+            conf.next_handler = self.next_handler;
             conf.complete(above, self, cf, &level);
             if conf.report.is_some() {
                 level.set_content_handler(report);
@@ -111,7 +128,8 @@ impl MainConf {
                 enforces = servers.next().unwrap_or(false);
             }
             conf.reads_all = enforces;
-            conf.is_simple = !enforces && conf.policy().is_some_and(|policy| policy.mode == Mode::List);
+            let is_simple = |policy: &Policy| policy.mode == Mode::List && policy.bypass.is_none();
+            conf.is_simple = !enforces && conf.policy().is_some_and(is_simple);
         });
         let has_policy = self.levels.iter().any(|level| level.policy.is_some_and(|policy| policy.is_active));
         if has_policy || !self.need_zone.is_empty() {
@@ -196,6 +214,8 @@ pub struct LocationConf {
     pub reads_all: bool,
     /// Whether the list of origins decides alone, and nothing but `Origin` is read.
     pub is_simple: bool,
+    /// That of the `http` block.
+    pub next_handler: &'static Link<Function>,
     /// The policy of the server.
     pub server_policy: Option<&'static Policy>,
     /// What `cors_report` says: whether the location responds with a report, and in which format if the client does not choose.
@@ -215,6 +235,7 @@ impl Default for LocationConf {
             is_own: false,
             reads_all: false,
             is_simple: false,
+            next_handler: &NOBODY,
             server_policy: None,
             report: None,
             policy: None,
@@ -288,15 +309,9 @@ impl Level {
         let log = cf.log();
         let mut settings = directives.settings;
         if directives.has_origins {
-            match directives.origins.build() {
-                Ok((origins, concerns)) => {
-                    let (origins, variables) = (Arc::new(origins), directives.variables.into());
-                    settings.rules = Some(Rc::new(OriginRules { origins, variables, concerns }));
-                }
-                Err((place, problem)) => {
-                    main.messages.report(log, Some("cors_allow_origin_regex"), &problem, &place);
-                }
-            }
+            let (origins, concerns) = directives.origins.build();
+            let (origins, variables) = (Arc::new(origins), directives.variables.into());
+            settings.rules = Some(Rc::new(OriginRules { origins, variables, concerns }));
         }
         let own = Own::of(&settings);
         if let Some(parent) = parent {
@@ -305,7 +320,7 @@ impl Level {
         if own.is_any() {
             settings.check_together(own, &mut main.messages, log);
         }
-        let policy = Policy::new(&settings).and_then(|policy| {
+        let policy = Policy::new(&settings, main.next_handler).and_then(|policy| {
             let kept = cf.keep(policy);
             if kept.is_none() {
                 main.messages.fail();

@@ -10,6 +10,7 @@ use ngx::ffi::ngx_table_elt_t;
 use super::counting::PolicyRow;
 use super::prepared::Prepared;
 use super::settings::{MaxAge, Settings};
+use crate::nginx::chain::{Function, Link};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::header_list::header;
 use crate::nginx::log::Level;
@@ -52,19 +53,23 @@ pub struct Policy {
     pub bypass: Option<Predicates>,
     /// Whether there is anything to do. Under `cors off` there is not, but that ends the policy of a redirected request.
     pub is_active: bool,
-    /// How a request other than `OPTIONS` is decided, and its response written.
+    /// The handler that takes the request when the policy has been decided on.
+    pub next_handler: &'static Link<Function>,
+    /// Whether it writes every response that it decides about, whatever others have written.
+    pub writes_all: bool,
+    /// How a request other than `OPTIONS` is decided.
     pub mode: Mode,
     /// Where requests are counted, if there is a zone.
     pub row: Cell<Option<&'static PolicyRow>>,
 }
 
-/// How a request other than `OPTIONS` is decided, and its response written.
+/// How a request other than `OPTIONS` is decided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
-    /// By `Origin` and the configured list alone, whatever the response: no variables, bypass, enforcement, dry run, nor
-    /// `cors_override off`.
+    /// If it is not bypassed and the configured list allows its one `Origin`, by that alone; without enforcement, if the list does
+    /// not, too. The response is written whatever it is: no variables, dry run, nor `cors_override off`.
     List,
-    /// Like `List`, but the list is `*`, and `Origin` does not matter.
+    /// Like `List`, but the list is `*`, and `Origin` does not matter; there is neither enforcement nor bypass.
     Any,
     /// By more than that.
     General,
@@ -72,7 +77,8 @@ pub enum Mode {
 
 impl Policy {
     /// The policy that the settings of a level make; `None` if there is none, not even `cors off`.
-    pub fn new(settings: &Settings) -> Option<Policy> {
+    /// `next_handler` is that of the configuration.
+    pub fn new(settings: &Settings, next_handler: &'static Link<Function>) -> Option<Policy> {
         let is_active = settings.cors();
         let enforce = settings.enforce();
         if is_active && settings.rules.is_none() && !enforce {
@@ -102,30 +108,29 @@ impl Policy {
         let preflight = [allow_origin, allow_credentials, allow_methods, allow_headers, expose, max_age];
 
         // Under `*`, a response does not depend on `Origin` (https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches).
-        let vary = if is_any { "" } else { vary::SIMPLE };
+        let vary = if is_any { vary::NOTHING } else { vary::SIMPLE };
         let preflight_vary = match (is_any, private_network) {
-            (true, false) => String::new(),
-            (true, true) => vary::PRIVATE_NETWORK.to_owned(),
-            (false, false) => vary::PREFLIGHT.to_owned(),
-            (false, true) => format!("{}, {}", vary::PREFLIGHT, vary::PRIVATE_NETWORK),
+            (true, false) => vary::NOTHING,
+            (true, true) => vary::PRIVATE_NETWORK,
+            (false, false) => vary::PREFLIGHT,
+            (false, true) => vary::PREFLIGHT_WITH_PRIVATE_NETWORK,
         };
         let overrides = settings.overrides();
         let dry_run = settings.dry_run();
-        let is_simple =
-            is_active && variables.is_empty() && settings.bypass.is_none() && !enforce && !dry_run && overrides;
-        let mode = match (is_simple, is_any) {
+        let writes_all = is_active && !dry_run && overrides;
+        let mode = match (writes_all && variables.is_empty(), is_any) {
             (true, false) => Mode::List,
-            (true, true) => Mode::Any,
-            (false, _) => Mode::General,
+            (true, true) if !enforce && settings.bypass.is_none() => Mode::Any,
+            _ => Mode::General,
         };
         Some(Policy {
             rules: Rules { origins, methods, headers, credentials, enforce },
             variables,
             allowed: Prepared::new(vary, &allowed),
             denied: Prepared::new(vary, &[]),
-            vary: header("Vary", vary::SIMPLE.as_bytes()),
-            preflight: Prepared::new(&preflight_vary, &preflight),
-            preflight_denied: Prepared::new(&preflight_vary, &[]),
+            vary: header("Vary", b"Origin"),
+            preflight: Prepared::new(preflight_vary, &preflight),
+            preflight_denied: Prepared::new(preflight_vary, &[]),
             echoes_method,
             echoes_headers,
             private_network,
@@ -137,6 +142,8 @@ impl Policy {
             log_level: settings.log_level(),
             bypass: settings.bypass,
             is_active,
+            next_handler,
+            writes_all,
             mode,
             row: Cell::default(),
         })

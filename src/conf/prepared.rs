@@ -1,5 +1,6 @@
 //! The fields of a response, joined and formatted when the configuration is read, so that a request only copies them.
 
+use cors_policy::vary::Names;
 use ngx::ffi::ngx_table_elt_t;
 
 use crate::nginx::header_list::header;
@@ -8,27 +9,24 @@ use crate::nginx::header_list::header;
 /// is one.
 pub struct Prepared {
     fields: Box<[ngx_table_elt_t]>,
-    /// What `Vary` names; empty if the response does not depend on the request.
-    vary: Box<str>,
+    /// What `Vary` names.
+    vary: Names,
     /// The values that `fields` point to.
     _values: Box<[Box<str>]>,
 }
 
 impl Prepared {
     /// Fields by name and value; a field without a value is left out.
-    pub fn new(vary: &str, values: &[(&'static str, Option<String>)]) -> Prepared {
-        let vary: Box<str> = vary.into();
+    pub fn new(vary: Names, values: &[(&'static str, Option<String>)]) -> Prepared {
         let mut fields = Vec::new();
         let mut kept = Vec::new();
-        for (name, value) in values {
+        let vary_value = ("Vary", (!vary.is_empty()).then(|| vary.joined()));
+        for (name, value) in values.iter().chain([&vary_value]) {
             if let Some(value) = value {
                 let value = value.clone().into_boxed_str();
                 fields.push(header(name, value.as_bytes()));
                 kept.push(value);
             }
-        }
-        if !vary.is_empty() {
-            fields.push(header("Vary", vary.as_bytes()));
         }
         Prepared { fields: fields.into(), vary, _values: kept.into() }
     }
@@ -45,7 +43,7 @@ impl Prepared {
     }
 
     /// What `Vary` names.
-    pub fn vary(&self) -> &str {
-        &self.vary
+    pub fn vary(&self) -> Names {
+        self.vary
     }
 }

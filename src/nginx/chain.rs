@@ -21,28 +21,6 @@ pub type Function = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 /// A filter of bodies.
 pub type BodyFunction = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
 
-/// The next function that takes a request.
-#[derive(Clone, Copy)]
-pub struct Next(Function);
-
-impl Default for Next {
-    fn default() -> Self {
-        Next::DECLINES
-    }
-}
-
-impl Next {
-    /// A handler that leaves the request to others.
-    pub const DECLINES: Next = Next(declines);
-
-    /// Calls it.
-    #[inline(always)]
-    pub fn call(self, mut r: Request<'_>) -> ngx_int_t {
-        // SAFETY: a function of nginx's, called with the request that nginx has called us with, which is given up.
-        unsafe { (self.0)(r.as_ptr()) }
-    }
-}
-
 extern "C" fn declines(_: *mut ngx_http_request_t) -> ngx_int_t {
     Code::DECLINED.0
 }
@@ -61,16 +39,24 @@ pub struct Link<F>(UnsafeCell<F>);
 // SAFETY: it is set when a configuration is read, and nginx does that, as everything, in one thread.
 unsafe impl<F> Sync for Link<F> {}
 
+/// Behind it is nobody.
+pub static NOBODY: Link<Function> = Link::of_handlers();
+
 impl Link<Function> {
+    /// A place among the handlers of a phase, with nobody behind it, for [`install_phase_handler`].
+    pub const fn of_handlers() -> Self {
+        Link(UnsafeCell::new(declines))
+    }
+
     /// A place in a chain of header filters.
     pub const fn of_headers() -> Self {
         Link(UnsafeCell::new(broken_chain))
     }
 
-    /// Calls the filter behind this place.
+    /// Calls the function behind this place.
     #[inline(always)]
     pub fn next(&self, mut r: Request<'_>) -> ngx_int_t {
-        // SAFETY: a filter of nginx's, called with the request that nginx has called us with, which is given up.
+        // SAFETY: a function of nginx's, called with the request that nginx has called us with, which is given up.
         unsafe { (*self.0.get())(r.as_ptr()) }
     }
 
@@ -128,14 +114,14 @@ impl<F: Copy> Link<F> {
     }
 }
 
-/// Puts `handler` in front of those of the REWRITE phase, and returns the one that it has to call.
+/// Puts `handler` in front of those of the REWRITE phase, at the place `link`.
 ///
 /// nginx calls the handlers of a phase in reverse order of registration (`ngx_http_init_phase_handlers`). If only one is there,
 /// that of `ngx_http_rewrite_module`, `handler` takes its place and calls it, which spares every request a round of the phase
 /// engine. Others, such as that of Lua, move themselves behind the rest when the first request comes
 /// (unless `rewrite_by_lua_no_postpone` is on), so their places are left to them.
-pub fn install_phase_handler(cf: &mut Configuration<'_>, handler: Function) -> Next {
-    let Some(core) = NgxHttpCoreModule::main_conf_mut(cf.fields()) else { return Next::DECLINES };
+pub fn install_phase_handler(cf: &mut Configuration<'_>, handler: Function, link: &Link<Function>) {
+    let Some(core) = NgxHttpCoreModule::main_conf_mut(cf.fields()) else { return };
     let handlers = &mut core.phases[ngx_http_phases_NGX_HTTP_REWRITE_PHASE as usize].handlers;
     if handlers.nelts != 1 {
         // SAFETY: nginx has made the array, of handlers.
@@ -143,11 +129,14 @@ pub fn install_phase_handler(cf: &mut Configuration<'_>, handler: Function) -> N
         if !pushed.is_null() {
             // SAFETY: a pushed element is memory of the right size.
             unsafe { pushed.write(Some(handler)) };
-            return Next::DECLINES;
+            return;
         }
     }
     // Nothing may fail here, so if memory has run out, `handler` takes a place after all.
     // SAFETY: nginx has made the array, of handlers.
     let last = unsafe { handlers.as_slice_mut::<ngx_http_handler_pt>() }.last_mut();
-    last.and_then(|last| last.replace(handler)).map_or(Next::DECLINES, Next)
+    if let Some(behind) = last.and_then(|last| last.replace(handler)) {
+        // SAFETY: nobody has called the handler yet.
+        unsafe { *link.0.get() = behind };
+    }
 }

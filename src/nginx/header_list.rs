@@ -32,7 +32,16 @@ impl Name {
         header.hash == self.hash
             && header.key.len == self.lower.len()
             // SAFETY: nginx keeps the lower-case name, as long as the name, with every request header.
-            && unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) } == self.lower
+            && is_same(unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) }, self.lower)
+    }
+}
+
+/// Whether both are the same, without a call if they have eight bytes or more.
+#[inline(always)]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(last), Some(other)) => last == other && a.len() == b.len() && a.chunks_exact(8).eq(b.chunks_exact(8)),
+        _ => a == b,
     }
 }
 
@@ -109,7 +118,7 @@ impl<'r> Elements<'r> {
 
     /// The next header that is `wanted`. Four at a time, because this loop is most of what the module does to a request.
     #[inline(always)]
-    pub fn find_wanted(&mut self, wanted: impl Fn(&ngx_table_elt_t) -> bool) -> Option<&'r ngx_table_elt_t> {
+    pub fn find_wanted(&mut self, wanted: impl Fn(&ngx_table_elt_t) -> bool) -> Option<NonNull<ngx_table_elt_t>> {
         loop {
             // SAFETY: from `at` to `end` there are elements, of a list that lives as long as `'r`.
             unsafe {
@@ -121,10 +130,10 @@ impl<'r> Elements<'r> {
                     self.at = self.at.add(4);
                 }
                 while self.at != self.end {
-                    let header = &*self.at;
+                    let header = self.at;
                     self.at = self.at.add(1);
-                    if wanted(header) {
-                        return Some(header);
+                    if wanted(&*header) {
+                        return NonNull::new(header);
                     }
                 }
                 if self.next.is_null() {
@@ -133,6 +142,40 @@ impl<'r> Elements<'r> {
                 self.enter_next_part();
             }
         }
+    }
+}
+
+/// What tells most names apart from those that are looked for.
+#[derive(Clone, Copy)]
+pub struct Sieve {
+    /// The length of one name of less than sixteen bytes.
+    pub short: usize,
+    /// The first eight bytes of the names of sixteen bytes or more, in lower case and in the order of memory.
+    pub long: u64,
+    /// The bits in which those are of either case.
+    pub case: u64,
+}
+
+impl Sieve {
+    /// # Safety
+    /// A name of sixteen bytes or more has that many.
+    #[inline(always)]
+    unsafe fn lets_pass(&self, header: &ngx_table_elt_t) -> bool {
+        if header.key.len >= 16 {
+            // SAFETY: the caller's promise.
+            let start = unsafe { header.key.data.cast::<u64>().read_unaligned() };
+            return u64::from_le(start) | self.case == self.long;
+        }
+        header.key.len == self.short
+    }
+}
+
+impl<'r> Elements<'r> {
+    /// The next header that may have one of the names.
+    #[inline(always)]
+    pub fn sift(&mut self, sieve: Sieve) -> Option<NonNull<ngx_table_elt_t>> {
+        // SAFETY: nginx's names are as long as they say.
+        self.find_wanted(|header| unsafe { sieve.lets_pass(header) })
     }
 }
 
@@ -174,7 +217,7 @@ pub fn name(header: &ngx_table_elt_t) -> &[u8] {
 /// Whether a header has a name, which is given in lower case.
 #[inline]
 pub fn has_name(header: &ngx_table_elt_t, lower: &[u8]) -> bool {
-    name(header).eq_ignore_ascii_case(lower)
+    header.key.len == lower.len() && name(header).eq_ignore_ascii_case(lower)
 }
 
 /// A response header. What it points to must outlive the responses that it is pushed to.

@@ -42,7 +42,8 @@ impl<'r, const N: usize> Iterator for FieldsIn<'r, N> {
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let header = self.elements.find_wanted(|header| self.names.may_have(header))?;
+            // SAFETY: nginx keeps headers in the request's memory.
+            let header = unsafe { self.elements.find_wanted(|header| self.names.may_have(header))?.as_ref() };
             if let Some(position) = self.names.position(header) {
                 // SAFETY: nginx keeps headers in the request's memory.
                 return Some((position, unsafe { Str::from_string(header.value) }));

@@ -1,22 +1,54 @@
 //! The header fields of a response (<https://nginx.org/en/docs/dev/development_guide.html#http_response>).
 
+use std::iter;
+use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
 use ngx::ffi::ngx_table_elt_t;
 
 use super::fallible::ngx_list_push;
-use super::header_list::{self, has_name, Elements};
+use super::header_list::{self, has_name, Elements, Sieve};
 use super::request::{OutOfMemory, Request};
-use super::strings::Str;
+use super::strings::{string, Str};
 
-impl<'r> Request<'r> {
-    /// Whether the response has no field yet, apart from those that nginx keeps separately (its type, its length, ...). A list
-    /// grows only when it is full, so there is nothing behind an empty first part.
+/// A field of a response, which stays where it is for as long as the request lives.
+#[derive(Clone, Copy)]
+pub struct FieldOut<'r>(NonNull<ngx_table_elt_t>, PhantomData<&'r ngx_table_elt_t>);
+
+impl<'r> FieldOut<'r> {
     #[inline(always)]
-    pub fn has_no_headers_out(&self) -> bool {
-        self.fields().headers_out.headers.part.nelts == 0
+    fn fields(&self) -> &'r ngx_table_elt_t {
+        // SAFETY: an element of a list of the request's, which changes only in calls that take the request.
+        unsafe { self.0.as_ref() }
     }
 
+    /// The name.
+    #[inline(always)]
+    pub fn name(self) -> &'r [u8] {
+        header_list::name(self.fields())
+    }
+
+    /// The value.
+    #[inline(always)]
+    pub fn value(self) -> &'r [u8] {
+        self.fields().value.as_bytes()
+    }
+
+    /// Sets the value.
+    pub fn set_value(mut self, _: &mut Request<'r>, value: &'r [u8]) {
+        // SAFETY: as above, and the caller has the request for itself.
+        unsafe { self.0.as_mut().value = string(value) };
+    }
+
+    /// Takes the field out of the response.
+    #[inline(always)]
+    pub fn remove(mut self, _: &mut Request<'r>) {
+        // SAFETY: as above.
+        unsafe { self.0.as_mut().hash = 0 };
+    }
+}
+
+impl<'r> Request<'r> {
     /// The fields that are to be sent; removed ones are left out.
     #[inline]
     pub fn headers_out(&mut self) -> impl Iterator<Item = &mut ngx_table_elt_t> {
@@ -26,11 +58,20 @@ impl<'r> Request<'r> {
         headers.filter(|header| header.hash != 0)
     }
 
+    /// The fields that are to be sent and that pass the `sieve`.
+    #[inline(always)]
+    pub fn headers_out_sifted(&self, sieve: Sieve) -> impl Iterator<Item = FieldOut<'r>> {
+        // SAFETY: what is added meanwhile is not looked at, and nothing moves.
+        let mut elements = unsafe { Elements::of(&self.fields().headers_out.headers) };
+        let headers = iter::from_fn(move || elements.sift(sieve));
+        headers.map(|header| FieldOut(header, PhantomData)).filter(|header| header.fields().hash != 0)
+    }
+
     /// The values of all fields of one name, which is given in lower case.
     pub fn values_out(&self, lower: &'static [u8]) -> impl Iterator<Item = &'r [u8]> + Clone {
         // SAFETY: the caller adds nothing while it looks at the values, which live in the request's memory or longer.
         let headers = unsafe { Elements::of(&self.fields().headers_out.headers).map(|header| header.as_ref()) };
-        let headers = headers.filter(move |header| header.hash != 0 && has_name(header, lower));
+        let headers = headers.filter(move |header| has_name(header, lower) && header.hash != 0);
         // SAFETY: the fields are this request's.
         headers.map(|header| unsafe { header_list::value(header) })
     }
@@ -39,22 +80,31 @@ impl<'r> Request<'r> {
     /// long as the request.
     #[inline(always)]
     pub fn push_headers(&mut self, headers: &'r [ngx_table_elt_t], first: Option<Str<'r>>) -> Result<(), OutOfMemory> {
+        match headers.is_empty() || self.push_few_headers(headers, first) {
+            true => Ok(()),
+            false => self.push_headers_singly(headers, first),
+        }
+    }
+
+    /// Adds fields, like [`Request::push_headers`]; returns whether there were few enough, one to six, for the room that is left.
+    /// There is no call in it.
+    #[inline(always)]
+    pub fn push_few_headers(&mut self, headers: &'r [ngx_table_elt_t], first: Option<Str<'r>>) -> bool {
         let list = &mut self.fields_mut().headers_out.headers;
         // SAFETY: a list has a last part, whose elements are an array of `nalloc`, the first `nelts` of them in use.
         unsafe {
             let last = &mut *list.last;
             let end = last.nelts + headers.len();
-            if end > list.nalloc {
-                return self.push_headers_singly(headers, first);
-            }
             let at = last.elts.cast::<ngx_table_elt_t>().add(last.nelts);
+            if end > list.nalloc || !copy_few(headers, at) {
+                return false;
+            }
             last.nelts = end;
-            ptr::copy_nonoverlapping(headers.as_ptr(), at, headers.len());
             if let Some(value) = first {
                 (*at).value = value.as_string();
             }
         }
-        Ok(())
+        true
     }
 
     /// Adds a field to a response that has none yet; returns whether that is so.
@@ -123,7 +173,7 @@ impl<'r> Request<'r> {
 /// Copies one to six `headers` to `at`; returns `false` if there are more, or none.
 ///
 /// # Safety
-/// There is room for six.
+/// There is room for them, or for six.
 #[inline(always)]
 unsafe fn copy_few(headers: &[ngx_table_elt_t], at: *mut ngx_table_elt_t) -> bool {
     // Written out, because the compiler turns a loop into a call.

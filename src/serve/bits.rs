@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+use cors_policy::facts::Site;
 use cors_policy::{Decision, Grant, Status};
 
 use super::keep::Way;
@@ -37,13 +38,6 @@ impl<'c, T: Small> Bits<'c, T> {
     #[inline(always)]
     pub fn get(&self) -> T {
         T::from_bits((self.number.get() >> self.shift) & ((1 << T::WIDTH) - 1))
-    }
-
-    /// Whether this is the value.
-    #[inline(always)]
-    pub fn is(&self, value: T) -> bool {
-        let mask = ((1 << T::WIDTH) - 1) << self.shift;
-        self.number.get() & mask == value.to_bits() << self.shift
     }
 
     /// Writes a value in place of the default, for which one instruction does.
@@ -101,6 +95,7 @@ small! {
     Count: 2 = None, One, Many;
     Way: 3 = General, NoOrigin, Allowed, Denied, ForAll, Preflight;
     Grant: 2 = None, Any, Origin;
+    Site: 3 = Absent, Empty, Same, SameSite, CrossSite, Other;
     Status: 4 = NoOrigin, Allowed, Denied, SameOrigin, Rejected, Preflight, PreflightOriginDenied,
         PreflightMethodDenied, PreflightHeaderDenied, Bypass;
 }

@@ -24,10 +24,10 @@ const MOST: usize = 16;
 #[inline(always)]
 pub fn count_common(kept: &Kept<'_>, policy: &Policy) -> bool {
     let Some(row) = policy.row.get() else { return true };
-    if kept.way().is(Way::NoOrigin) {
+    if kept.way().get() == Way::NoOrigin {
         return true;
     }
-    if kept.way().is(Way::Allowed) && kept.is_counted().is(false) {
+    if kept.way().get() == Way::Allowed && !kept.is_counted().get() {
         kept.is_counted().set_first(true);
         tally::count(row.counters.get(), Status::Allowed);
         return true;
@@ -38,7 +38,7 @@ pub fn count_common(kept: &Kept<'_>, policy: &Policy) -> bool {
 /// Whether it is a request that the list denies, from another site.
 #[inline(always)]
 pub fn is_denied(r: &Request<'_>, kept: &Kept<'_>) -> bool {
-    kept.way().is(Way::Denied) && kept.is_counted().is(false) && says_cross_site(r)
+    kept.way().get() == Way::Denied && !kept.is_counted().get() && says_cross_site(r)
 }
 
 /// Counts a request that [`is_denied`], if its origin was denied before; returns whether it was.

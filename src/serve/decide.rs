@@ -9,7 +9,7 @@ use super::denial;
 use super::escaped::Escaped;
 use super::keep::{Kept, Way};
 use super::read::{Read, Values};
-use crate::conf::{LocationConf, MainConf, Mode, Policy};
+use crate::conf::{LocationConf, MainConf, Policy};
 use crate::nginx::log::Level;
 use crate::nginx::{OutOfMemory, Request};
 
@@ -32,7 +32,7 @@ pub fn arrive<'r>(
     may_answer: bool,
 ) -> Result<Option<u16>, OutOfMemory> {
     let kept = r.kept(location.slot);
-    if kept.policy.get().is_none() {
+    if kept.policy.get().is_none() && !kept.is_read().get() {
         kept.read.read(r, location.reads_all)?;
     }
     // Most of what `facts` says only matters to enforcement.
@@ -63,9 +63,6 @@ pub fn arrive<'r>(
             decision.status = if grant == Grant::None { Status::Denied } else { Status::Allowed };
         }
         kept.adopt(policy, decision);
-        if policy.mode == Mode::Any && !decision.status.is_preflight() {
-            kept.way().set(Way::ForAll);
-        }
         let answer = policy.preflight_answer(decision.status);
         if let Some(answer) = answer.filter(|_| policy.is_active && !kept.leaves_preflights().get()) {
             denial::log(r, policy, kept);
@@ -124,21 +121,23 @@ fn judge<'r>(
     if !policy.is_active {
         return Ok(none);
     }
-    kept.is_deciding().set(true);
-    let grant = match is_bypassed(r, policy, read) {
+    let grant = kept.while_deciding(|| match evaluate_bypass(r, policy, read) {
         Ok(true) => Ok(None),
         Ok(false) => grant(r, policy, read, facts).map(Some),
         Err(out_of_memory) => Err(out_of_memory),
-    };
-    kept.is_deciding().set(false);
+    });
     Ok(match grant? {
         None => Judgement { is_bypassed: true, ..none },
         Some(grant) => Judgement { is_rejected: policy.rules.rejects(facts, grant), grant, ..none },
     })
 }
 
-/// Whether the module does nothing to this request.
-fn is_bypassed<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>) -> Result<bool, OutOfMemory> {
+/// Whether the module does nothing to a request that has been read.
+pub fn is_bypassed<'r>(r: &mut Request<'r>, policy: &Policy, kept: &Kept<'r>) -> Result<bool, OutOfMemory> {
+    kept.while_deciding(|| evaluate_bypass(r, policy, &kept.read))
+}
+
+fn evaluate_bypass<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>) -> Result<bool, OutOfMemory> {
     match policy.bypass {
         Some(predicates) => read.bypass(r, predicates.identity(), |r| predicates.test(r)),
         None => Ok(false),
@@ -203,13 +202,12 @@ fn read_values_of_server<'r>(
     kept: &'r Kept<'r>,
     facts: &Facts<'r>,
 ) -> Result<(), OutOfMemory> {
-    kept.is_deciding().set(true);
-    let result = is_bypassed(r, server, &kept.read).and_then(|_| match server.variables.is_empty() {
-        true => Ok(()),
-        false => values(r, server, &kept.read, facts).map(|_| ()),
-    });
-    kept.is_deciding().set(false);
-    result
+    kept.while_deciding(|| {
+        evaluate_bypass(r, server, &kept.read).and_then(|_| match server.variables.is_empty() {
+            true => Ok(()),
+            false => values(r, server, &kept.read, facts).map(|_| ()),
+        })
+    })
 }
 
 /// Logs the words in the value of a variable that can never allow anything. The `Origin` of the request itself is not one of

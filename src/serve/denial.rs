@@ -75,11 +75,10 @@ pub fn reason<'r>(
 /// What an origin misses by little: a value of the list, or a word of a variable.
 fn nearest<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &Kept<'r>, origin: &[u8]) -> Option<Near<'r>> {
     // A variable may depend on this one.
-    kept.is_deciding().set(true);
-    let words = policy.variables.iter().filter_map(|value| nearest_word(value.evaluate(r)?, origin));
-    let near = words.chain(policy.rules.origins.nearest(origin)).min();
-    kept.is_deciding().set(false);
-    near
+    kept.while_deciding(|| {
+        let words = policy.variables.iter().filter_map(|value| nearest_word(value.evaluate(r)?, origin));
+        words.chain(policy.rules.origins.nearest(origin)).min()
+    })
 }
 
 struct Line<'l, 'r> {

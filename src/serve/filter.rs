@@ -9,7 +9,7 @@
 
 use std::ptr;
 
-use cors_policy::{Decision, Status};
+use cors_policy::{vary, Decision, Status};
 use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
@@ -98,23 +98,21 @@ extern "C" fn count_others<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &
 
 #[inline(never)]
 extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    if kept.way().is(Way::NoOrigin) {
-        return write_vary(r, policy);
-    }
-    if kept.way().is(Way::Allowed) {
-        return write_first(r, &policy.allowed, Some(kept.read.origin.get()));
-    }
-    less_common(r, kept, policy)
-}
-
-#[inline(never)]
-extern "C" fn less_common<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match kept.way().get() {
-        Way::Denied if r.log().writes(policy.log_level) => log_denied(r, kept, policy),
-        Way::Denied => write_vary(r, policy),
+        Way::Allowed => write_first(r, &policy.allowed, Some(kept.read.origin.get())),
+        Way::NoOrigin => write_vary(r, policy),
+        Way::Denied => denied(r, kept, policy),
         Way::Preflight => write_first(r, &policy.preflight, Some(kept.read.origin.get())),
         Way::ForAll => write_first(r, &policy.allowed, None),
-        _ => general_case(r, kept, policy),
+        Way::General => general_case(r, kept, policy),
+    }
+}
+
+#[inline(always)]
+fn denied<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match r.log().writes(policy.log_level) {
+        false => write_vary(r, policy),
+        true => log_denied(r, kept, policy),
     }
 }
 
@@ -124,7 +122,7 @@ fn write_vary<'r>(mut r: Request<'r>, policy: &'r Policy) -> ngx_int_t {
     if r.push_first_header(&policy.vary) {
         return NEXT.next(r);
     }
-    among_existing_for_all(r, &policy.denied)
+    beside_others_for_all(r, &policy.denied)
 }
 
 /// Writes a response that has no fields yet.
@@ -134,19 +132,40 @@ fn write_first<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<St
         return NEXT.next(r);
     }
     match origin {
-        Some(origin) => among_existing(r, prepared, origin),
-        None => among_existing_for_all(r, prepared),
+        Some(origin) => beside_others(r, prepared, origin),
+        None => beside_others_for_all(r, prepared),
     }
 }
 
-/// Writes a response to an allowed origin that has fields already.
+/// Writes a response to an allowed origin that has fields already, which mostly are neither `Vary` nor about CORS.
+#[inline(never)]
+extern "C" fn beside_others<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
+    match write_beside(&mut r, prepared, Some(origin)) {
+        true => NEXT.next(r),
+        false => among_existing(r, prepared, origin),
+    }
+}
+
+/// Writes a response that is the same for every origin and has fields already.
+#[inline(never)]
+extern "C" fn beside_others_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
+    match write_beside(&mut r, prepared, None) {
+        true => NEXT.next(r),
+        false => among_existing_for_all(r, prepared),
+    }
+}
+
+#[inline(always)]
+fn write_beside<'r>(r: &mut Request<'r>, prepared: &'r Prepared, origin: Option<Str<'r>>) -> bool {
+    !write::may_have_own(r) && r.push_few_headers(prepared.fields(), origin)
+}
+
 #[inline(never)]
 extern "C" fn among_existing<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
     let written = r.guard(None, |r| Some(write::among_existing(r, prepared, Some(origin))));
     go_on(r, written)
 }
 
-/// Writes a response that is the same for every origin and has fields already.
 #[inline(never)]
 extern "C" fn among_existing_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
     let written = r.guard(None, |r| Some(write::among_existing(r, prepared, None)));
@@ -180,7 +199,9 @@ fn go_on(mut r: Request<'_>, written: Option<Result<(), OutOfMemory>>) -> ngx_in
 #[cold]
 #[inline(never)]
 fn fail_closed(r: &mut Request<'_>) {
-    r.guard(false, |r| write::remove(r, None));
+    r.guard((), |r| {
+        write::remove(r, vary::NOTHING, None);
+    });
 }
 
 fn respond<'r>(r: &mut Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> Result<(), OutOfMemory> {
@@ -291,7 +312,9 @@ unsafe extern "C" fn early_hints(request: *mut ngx_http_request_t) -> ngx_int_t 
     let kept = r.kept(location.slot);
     if let (Some((policy, _, decision)), true) = (kept.decided(&r), r.is_main()) {
         if policy.overrides && !policy.dry_run && !is_left_alone(kept, policy, decision) {
-            r.guard(false, |r| write::remove(r, None));
+            r.guard((), |r| {
+                write::remove(r, vary::NOTHING, None);
+            });
         }
     }
     BEHIND_EARLY_HINTS.next(r)

@@ -85,6 +85,14 @@ impl<'r> Kept<'r> {
         Bits::at(self.read.number(), 17)
     }
 
+    /// Makes a decision, or a part of it.
+    pub fn while_deciding<T>(&self, decide: impl FnOnce() -> T) -> T {
+        self.is_deciding().set(true);
+        let result = decide();
+        self.is_deciding().set(false);
+        result
+    }
+
     /// Whether the module's response has taken the place of another one, whose body has to be dropped.
     #[inline(always)]
     pub fn drops_body(&self) -> Bits<'_, bool> {
@@ -95,6 +103,11 @@ impl<'r> Kept<'r> {
     #[inline(always)]
     pub fn is_counted(&self) -> Bits<'_, bool> {
         Bits::at(self.read.number(), 19)
+    }
+
+    /// Whether all that matters of the request has been read: see [`Read::read`].
+    pub fn is_read(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 23)
     }
 
     /// What was read and decided, once there is a policy in effect.
@@ -145,9 +158,22 @@ impl<'r> Kept<'r> {
     /// Makes `policy` the one in effect, with a `decision` under it.
     pub fn adopt(&self, policy: &'r Policy, decision: Decision) {
         self.policy.set(Some(policy));
-        self.way().set(Way::General);
+        self.way().set(self.way_of(policy, decision));
         self.decision().set(Some(decision));
         self.is_logged().set(false);
+    }
+
+    fn way_of(&self, policy: &Policy, decision: Decision) -> Way {
+        let is_any = policy.rules.origins.is_any();
+        let origins = self.read.origins().get();
+        match (decision.status, decision.grant) {
+            _ if !policy.writes_all => Way::General,
+            (Status::NoOrigin, Grant::None) => Way::NoOrigin,
+            (Status::Allowed, Grant::Origin) => Way::Allowed,
+            (Status::Denied, Grant::None) if origins == Count::One => Way::Denied,
+            (Status::NoOrigin | Status::Allowed, Grant::Any) if is_any => Way::ForAll,
+            _ => Way::General,
+        }
     }
 
     /// Makes `policy` the one in effect for a request that reaches its first location with a policy, whose list alone decides.

@@ -22,6 +22,9 @@ const EXPOSE_HEADERS: &[u8] = b"access-control-expose-headers";
 pub fn log_removal(r: &mut Request<'_>) {
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
+    if !kept.policy.get().is_some_and(|policy| r.log().writes(policy.log_level)) {
+        return;
+    }
     if let Some((policy, facts, decision)) = kept.decided(r) {
         log_lost(r, policy, &facts, decision.grant);
     }
@@ -66,8 +69,8 @@ fn list_changes<'r>(
     let is_preflight = decision.status.is_preflight();
     let grant = if is_left_to_others { Grant::None } else { decision.grant };
     let new = prepared(policy, is_preflight, grant);
-    let vary = if grant == Grant::Any { "" } else { new.vary() };
-    let lacks_vary = vary::missing(r.values_out(b"vary"), vary).next().is_some();
+    let vary = if grant == Grant::Any { vary::NOTHING } else { new.vary() };
+    let lacks_vary = !vary.missing_from(r.values_out(b"vary")).is_empty();
     let (mut set, mut removed) = (Vec::new(), Vec::new());
     if !is_left_to_others {
         for field in new.fields_without_vary() {
@@ -81,7 +84,7 @@ fn list_changes<'r>(
                 set.push(Escaped(name(field)).to_string());
             }
         }
-        for old in r.headers_out().filter(|old| is_about_cors(old)) {
+        for old in r.headers_out().filter(|old| is_about_cors(name(old))) {
             if !new.fields_without_vary().iter().any(|field| name(field).eq_ignore_ascii_case(name(old))) {
                 removed.push(Escaped(name(old)).to_string());
             }

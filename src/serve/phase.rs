@@ -6,9 +6,10 @@
 
 use std::ptr;
 
+use cors_policy::origins::Listed;
 use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 
-use super::decide::{arrive, decide_preflight};
+use super::decide::{arrive, decide_preflight, is_bypassed};
 use super::keep::{Kept, Way};
 use super::read::find_origin;
 use crate::conf::{LocationConf, MainConf, Mode, Policy};
@@ -16,13 +17,12 @@ use crate::nginx::chain::install_phase_handler;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::{Code, Method};
-use crate::nginx::Request;
+use crate::nginx::{OutOfMemory, Request};
 
 /// Puts the handler in front of those of the phase.
 pub fn install(cf: &mut Configuration<'_>) {
-    let next = install_phase_handler(cf, handler);
     if let Some(main) = cf.main_mut::<MainConf>() {
-        main.next_handler = next;
+        install_phase_handler(cf, handler, main.next_handler);
     }
 }
 
@@ -35,7 +35,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
             return with_policy(r, location, policy);
         }
     }
-    go_on(r)
+    location.next_handler.next(r)
 }
 
 // The functions below are entered by a jump, so that most requests do not pay for the stack frame that few need. They have C's
@@ -47,7 +47,7 @@ fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Polic
     let kept = r.kept(location.slot);
     if let Some(in_effect) = kept.policy.get() {
         let is_the_same = ptr::eq(in_effect, policy) && kept.is_judged().get();
-        return if is_the_same { go_on(r) } else { general_case(r, location, policy) };
+        return if is_the_same { go_on(r, policy) } else { general_case(r, location, policy) };
     }
     if !location.is_simple || r.is_internal() {
         return not_simple(r, location, policy);
@@ -62,14 +62,65 @@ fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Polic
 #[inline(never)]
 extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let method = r.method();
-    if policy.mode != Mode::Any || location.reads_all || r.is_internal() || method == Method::Options {
+    let kept = r.kept(location.slot);
+    if r.is_internal() || method == Method::Options {
         return general_case(r, location, policy);
     }
-    let kept = r.kept(location.slot);
-    kept.read.method().set_first(method);
-    kept.read.origins().set(find_origin(&r, &kept.read.origin));
-    kept.adopt_simple(policy, Way::ForAll);
-    go_on(r)
+    match policy.mode {
+        Mode::List if policy.bypass.is_none() => sent_by(r, location, kept, policy),
+        Mode::List if !location.reads_all => unless_bypassed(r, location, kept, policy),
+        Mode::Any if !location.reads_all => {
+            kept.read.method().set_first(method);
+            kept.read.origins().set(find_origin(&r, &kept.read.origin));
+            kept.adopt_simple(policy, Way::ForAll);
+            go_on(r, policy)
+        }
+        _ => general_case(r, location, policy),
+    }
+}
+
+/// A location that enforces, or that a request may leave for one that does.
+#[inline(never)]
+extern "C" fn sent_by<'r>(
+    mut r: Request<'r>,
+    location: &'r LocationConf,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+) -> ngx_int_t {
+    kept.read.method().set_first(r.method());
+    if r.guard(true, |r| {
+        kept.read.read_sender(r);
+        false
+    }) {
+        return Code::ERROR.0;
+    }
+    kept.is_read().set_first(true);
+    // Enforcement lets an allowed origin pass, whatever else the request says.
+    let is_one = kept.read.origins().get() == Count::One;
+    if is_one && policy.rules.origins.lists(kept.read.origin.get().as_bytes()) == Listed::Yes {
+        kept.adopt_simple(policy, Way::Allowed);
+        return go_on(r, policy);
+    }
+    general_case(r, location, policy)
+}
+
+/// A location that bypasses some requests.
+#[inline(never)]
+extern "C" fn unless_bypassed<'r>(
+    mut r: Request<'r>,
+    location: &'r LocationConf,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+) -> ngx_int_t {
+    kept.read.method().set_first(r.method());
+    let count = find_origin(&r, &kept.read.origin);
+    kept.read.origins().set(count);
+    kept.is_read().set_first(true);
+    match (r.guard(Err(OutOfMemory), |r| is_bypassed(r, policy, kept)), count) {
+        (Ok(false), Count::One) => with_origin(r, kept, policy),
+        (Err(OutOfMemory), _) => Code::ERROR.0,
+        _ => general_case(r, location, policy),
+    }
 }
 
 #[inline(never)]
@@ -83,7 +134,7 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
     match find_origin(&r, &kept.read.origin) {
         Count::None => {
             kept.adopt_simple(policy, Way::NoOrigin);
-            go_on(r)
+            go_on(r, policy)
         }
         Count::One => with_origin(r, kept, policy),
         Count::Many => {
@@ -95,12 +146,21 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 
 /// The request has one `Origin`, which the list allows or does not.
 #[inline(never)]
-extern "C" fn with_origin<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    kept.adopt_simple(policy, Way::Denied);
-    if r.guard(false, |_| policy.rules.origins.allows(kept.read.origin.get().as_bytes())) {
-        kept.way().set(Way::Allowed);
+extern "C" fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match policy.rules.origins.lists(kept.read.origin.get().as_bytes()) {
+        Listed::Yes => kept.adopt_simple(policy, Way::Allowed),
+        Listed::No => kept.adopt_simple(policy, Way::Denied),
+        Listed::Unknown => return unlisted(r, kept, policy),
     }
-    go_on(r)
+    go_on(r, policy)
+}
+
+#[inline(never)]
+extern "C" fn unlisted<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    let origin = kept.read.origin.get().as_bytes();
+    let is_allowed = r.guard(false, |_| policy.rules.origins.allows_unlisted(origin));
+    kept.adopt_simple(policy, if is_allowed { Way::Allowed } else { Way::Denied });
+    go_on(r, policy)
 }
 
 /// An `OPTIONS` request reaches its first location with a policy.
@@ -119,7 +179,7 @@ extern "C" fn options<'r>(mut r: Request<'r>, location: &'r LocationConf, policy
     });
     match answer {
         Some(code) => code.0,
-        None => go_on(r),
+        None => go_on(r, policy),
     }
 }
 
@@ -128,7 +188,7 @@ extern "C" fn general_case<'r>(mut r: Request<'r>, location: &'r LocationConf, p
     let answer = r.guard(Some(Code::ERROR), |r| return_from(r, location, policy));
     match answer {
         Some(code) => code.0,
-        None => go_on(r),
+        None => go_on(r, policy),
     }
 }
 
@@ -142,6 +202,6 @@ fn return_from<'r>(r: &mut Request<'r>, location: &'r LocationConf, policy: &'r 
 }
 
 #[inline(always)]
-fn go_on(r: Request<'_>) -> ngx_int_t {
-    r.main_conf::<MainConf>().next_handler.call(r)
+fn go_on(r: Request<'_>, policy: &Policy) -> ngx_int_t {
+    policy.next_handler.next(r)
 }

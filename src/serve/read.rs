@@ -18,6 +18,7 @@ use crate::zeroable;
 
 static ORIGIN_NAME: Names<1> = Names::new([b"origin"]);
 static SITE_NAME: Names<1> = Names::new([b"sec-fetch-site"]);
+static SENDER_NAMES: Names<2> = Names::new([b"origin", b"sec-fetch-site"]);
 static PREFLIGHT_NAMES: Names<4> = Names::new([
     b"origin",
     b"access-control-request-method",
@@ -47,7 +48,6 @@ struct Note<'r> {
 #[derive(Clone, Copy)]
 enum What<'r> {
     Preflight(Preflight<'r>),
-    Rest(Rest<'r>),
     /// Whether one of the values that this identifies bypasses the module.
     Bypass(*const c_void, bool),
     /// What the values with variables that this identifies allow.
@@ -71,13 +71,6 @@ struct Preflight<'r> {
     private_network: bool,
 }
 
-/// What only enforcement looks at, and what tells a denial of the server's own origin from others.
-#[derive(Clone, Copy)]
-struct Rest<'r> {
-    site: Site,
-    host: &'r [u8],
-}
-
 impl<'r> Read<'r> {
     /// Where small values are.
     #[inline(always)]
@@ -97,20 +90,70 @@ impl<'r> Read<'r> {
         Bits::at(self.number(), 2)
     }
 
-    /// Reads the facts. The rest is read if a location of the configuration enforces; if none does, no response depends on it.
+    /// What `Sec-Fetch-Site` says, which only enforcement looks at, and what tells a denial of the server's own origin from others.
+    fn site(&self) -> Bits<'_, Site> {
+        Bits::at(self.number(), 24)
+    }
+
+    /// Whether `Origin` is that of `Host`, for the same purposes.
+    fn is_of_host(&self) -> Bits<'_, bool> {
+        Bits::at(self.number(), 27)
+    }
+
+    /// Whether these two have been read.
+    fn has_sender(&self) -> Bits<'_, bool> {
+        Bits::at(self.number(), 28)
+    }
+
+    /// Reads the facts. What only enforcement looks at is read if a location of the configuration enforces; if none does, no response
+    /// depends on it.
     pub fn read(&self, r: &mut Request<'r>, reads_all: bool) -> Result<(), OutOfMemory> {
         let method = r.method_sent();
+        self.method().set(method);
         if method == Method::Options {
             self.read_preflight(r)?;
-        } else {
-            self.method().set(method);
+        } else if !reads_all {
             self.origins().set(find_origin(r, &self.origin));
         }
         if reads_all {
-            let rest = Rest::of(r);
-            self.note(r, What::Rest(rest))?;
+            self.read_sender(r);
         }
         Ok(())
+    }
+
+    /// Reads who has sent the request: `Origin`, and what only enforcement looks at.
+    #[inline(always)]
+    pub fn read_sender(&self, r: &Request<'r>) {
+        let (mut origins, mut site) = (Count::None, Site::default());
+        for (name, value) in r.fields_in(&SENDER_NAMES) {
+            match name {
+                ORIGIN => {
+                    self.origin.set(value);
+                    origins = origins.next();
+                }
+                _ => site.add(value.as_bytes()),
+            }
+        }
+        self.origins().set(origins);
+        self.set_sender(r, site);
+    }
+
+    #[inline(always)]
+    fn set_sender(&self, r: &Request<'r>, site: Site) {
+        self.site().set(site);
+        // It makes no difference to anybody else.
+        if site.is_unstated() {
+            self.is_of_host().set(self.sent_origin().is_of_host(r.host().as_bytes()));
+        }
+        self.has_sender().set(true);
+    }
+
+    fn sent_origin(&self) -> Field<'r> {
+        match self.origins().get() {
+            Count::None => Field::Absent,
+            Count::One => Field::One(self.origin.get().as_bytes()),
+            Count::Many => Field::Many,
+        }
     }
 
     /// Reads the facts of an `OPTIONS` request; returns whether it is a preflight.
@@ -143,12 +186,17 @@ impl<'r> Read<'r> {
 
     /// The facts that were read.
     pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
-        let noted = self.find(|what| if let What::Rest(rest) = what { Some(rest) } else { None });
-        let Rest { site, host } = noted.unwrap_or_else(|| Rest::of(r));
-        Facts { site, host, ..self.brief_facts() }
+        if !self.has_sender().get() {
+            let mut site = Site::default();
+            r.fields_in(&SENDER_NAMES)
+                .filter(|(name, _)| *name != ORIGIN)
+                .for_each(|(_, value)| site.add(value.as_bytes()));
+            self.set_sender(r, site);
+        }
+        Facts { site: self.site().get(), is_of_host: self.is_of_host().get(), ..self.brief_facts() }
     }
 
-    /// The facts that were read, without the rest.
+    /// The facts that were read, without what only enforcement looks at.
     #[inline]
     pub fn brief_facts(&self) -> Facts<'r> {
         let noted = self.find(|what| if let What::Preflight(preflight) = what { Some(preflight) } else { None });
@@ -159,11 +207,7 @@ impl<'r> Read<'r> {
                 Method::Options => MethodKind::Options,
                 Method::Other => MethodKind::Other,
             },
-            origin: match self.origins().get() {
-                Count::None => Field::Absent,
-                Count::One => Field::One(self.origin.get().as_bytes()),
-                Count::Many => Field::Many,
-            },
+            origin: self.sent_origin(),
             request_method,
             request_headers,
             private_network,
@@ -225,14 +269,6 @@ impl<'r> Read<'r> {
             at = note.next;
         }
         None
-    }
-}
-
-impl<'r> Rest<'r> {
-    fn of(r: &Request<'r>) -> Rest<'r> {
-        let mut site = Site::default();
-        r.fields_in(&SITE_NAME).for_each(|(_, value)| site.add(value.as_bytes()));
-        Rest { site, host: r.host().as_bytes() }
     }
 }
 

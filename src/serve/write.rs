@@ -1,30 +1,32 @@
 //! Writing the fields of a response.
 
-use cors_policy::list::{elements, is_token, trim};
-use cors_policy::{preflight, vary, Facts, Grant};
-use ngx::ffi::ngx_table_elt_t;
+use cors_policy::list::{are_tokens, is_token, trim};
+use cors_policy::vary::{self, Missing, Names};
+use cors_policy::{preflight, Facts, Grant};
 
 use super::loss;
 use crate::conf::{Policy, Prepared};
-use crate::nginx::header_list::{has_name, name};
-use crate::nginx::strings::{string, Str};
+use crate::nginx::header_list::Sieve;
+use crate::nginx::headers_out::FieldOut;
+use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
 
-/// The beginning of the names of all fields about CORS.
-const PREFIX: &[u8] = b"access-control-";
-
-/// Writes `prepared` among the fields that the response has: theirs about CORS are removed, and a `Vary` is extended.
+/// Writes `prepared` among the fields that the response has: theirs about CORS are removed, and a `Vary` is extended
+/// (RFC 9110, section 12.5.5).
 #[inline(always)]
 pub fn among_existing<'r>(
     r: &mut Request<'r>,
     prepared: &'r Prepared,
     origin: Option<Str<'r>>,
 ) -> Result<(), OutOfMemory> {
-    if remove(r, Some(loss::log_removal)) {
-        r.push_headers(prepared.fields_without_vary(), origin)?;
-        return extend_vary(r, prepared.vary());
+    let vary = remove(r, prepared.vary(), Some(loss::log_removal));
+    match vary.first {
+        None => r.push_headers(prepared.fields(), origin),
+        Some(first) => {
+            extend(r, first, vary.missing)?;
+            r.push_headers(prepared.fields_without_vary(), origin)
+        }
     }
-    r.push_headers(prepared.fields(), origin)
 }
 
 /// Writes the response to a request with these `facts` that gets `grant`.
@@ -39,10 +41,10 @@ pub fn response<'r>(
     match grant {
         // A variable may allow `*`, and the response then depends on `Origin` no more than under a configured `*`.
         Grant::Any => {
-            remove(r, Some(loss::log_removal));
+            remove(r, vary::NOTHING, Some(loss::log_removal));
             r.push_headers(prepared.fields_without_vary(), None)?;
             if is_preflight && policy.private_network {
-                extend_vary(r, vary::PRIVATE_NETWORK)?;
+                add_to_vary(r, vary::PRIVATE_NETWORK)?;
             }
         }
         Grant::Origin => among_existing(r, prepared, facts.origin.one().map(Str::from))?,
@@ -66,76 +68,114 @@ pub fn prepared(policy: &Policy, is_preflight: bool, grant: Grant) -> &Prepared 
 
 /// Writes `Vary` alone into a response that is otherwise left as it is.
 pub fn vary_only<'r>(r: &mut Request<'r>, policy: &'r Policy, is_preflight: bool) -> Result<(), OutOfMemory> {
-    extend_vary(r, prepared(policy, is_preflight, Grant::None).vary())
+    add_to_vary(r, prepared(policy, is_preflight, Grant::None).vary())
 }
 
-/// Removes all `Access-Control-*` fields, of which `report` is told before; returns whether there is a `Vary`.
+/// Removes all `Access-Control-*` fields, of which `report` is told before; returns the `Vary`, and what it lacks of `names`.
 #[inline(always)]
-pub fn remove<'r>(r: &mut Request<'r>, report: Option<fn(&mut Request<'r>)>) -> bool {
-    if r.has_no_headers_out() {
-        return false;
-    }
-    match find(r) {
-        0 => false,
-        VARY => true,
-        _ => remove_found(r, report),
-    }
+pub fn remove<'r>(r: &mut Request<'r>, names: Names, mut report: Option<fn(&mut Request<'r>)>) -> Vary<'r> {
+    look_through(r, names, |r, field| {
+        if let Some(report) = report.take() {
+            report(r);
+        }
+        field.remove(r);
+    })
 }
 
-/// What [`find`] returns if there is a `Vary`: a true `bool` as a number, because this runs for every response that has fields.
-const VARY: u8 = 1;
-/// What it adds if there is a field about CORS.
-const CORS: u8 = 2;
+/// Whether a response may have fields about CORS, or has a `Vary`. There is no call in it, and it ends early.
+#[inline(always)]
+pub fn may_have_own(r: &Request<'_>) -> bool {
+    r.headers_out_sifted(SIEVE).any(|field| field.name().len() != VARY.len() || is_vary(field.name()))
+}
 
-#[inline(never)]
-fn find(r: &mut Request<'_>) -> u8 {
-    let mut found = 0;
-    for header in r.headers_out() {
-        if is_about_cors(header) {
-            found |= CORS;
-        } else {
-            found |= u8::from(has_name(header, b"vary"));
+/// The `Vary` of a response.
+pub struct Vary<'r> {
+    /// Its first field.
+    first: Option<FieldOut<'r>>,
+    /// What all its fields lack.
+    missing: Missing,
+}
+
+/// Looks through the fields of the response once, and does something with those about CORS.
+#[inline(always)]
+fn look_through<'r>(
+    r: &mut Request<'r>,
+    names: Names,
+    mut about_cors: impl FnMut(&mut Request<'r>, FieldOut<'r>),
+) -> Vary<'r> {
+    let mut vary = Vary { first: None, missing: names.missing() };
+    for field in r.headers_out_sifted(SIEVE) {
+        if is_about_cors(field.name()) {
+            about_cors(r, field);
+        } else if is_vary(field.name()) {
+            vary.missing.strike_out(field.value());
+            vary.first = vary.first.or(Some(field));
         }
     }
-    found
+    vary
+}
+
+/// The beginning of the names of all fields about CORS.
+const PREFIX: [u8; 15] = *b"access-control-";
+const VARY: [u8; 4] = *b"vary";
+
+/// The bits of [`PREFIX`] that are the case of a letter.
+const CASE: [u8; 15] = {
+    let mut case = PREFIX;
+    let mut at = 0;
+    while at < case.len() {
+        case[at] = if case[at] == b'-' { 0 } else { 0x20 };
+        at += 1;
+    }
+    case
+};
+
+const fn word(bytes: &[u8; 15], at: usize) -> u64 {
+    let mut word = [0; 8];
+    let mut i = 0;
+    while i < word.len() {
+        word[i] = bytes[at + i];
+        i += 1;
+    }
+    u64::from_le_bytes(word)
+}
+
+const SIEVE: Sieve = Sieve { short: VARY.len(), long: word(&PREFIX, 0), case: word(&CASE, 0) };
+
+#[inline(always)]
+fn is_vary(name: &[u8]) -> bool {
+    // All four are letters.
+    let is_it = |name: &[u8; 4]| u32::from_le_bytes(*name) | 0x2020_2020 == u32::from_le_bytes(VARY);
+    name.len() == VARY.len() && name.first_chunk().is_some_and(is_it)
 }
 
 /// Whether a field is `Access-Control-*`.
 #[inline(always)]
-pub fn is_about_cors(header: &ngx_table_elt_t) -> bool {
-    name(header).get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+pub fn is_about_cors(name: &[u8]) -> bool {
+    // Two words that share a byte.
+    name.first_chunk::<15>()
+        .is_some_and(|name| [0, 7].into_iter().all(|at| word(name, at) | word(&CASE, at) == word(&PREFIX, at)))
 }
 
-#[cold]
-#[inline(never)]
-fn remove_found<'r>(r: &mut Request<'r>, report: Option<fn(&mut Request<'r>)>) -> bool {
-    if let Some(report) = report {
-        report(r);
-    }
-    let mut has_vary = false;
-    for header in r.headers_out() {
-        if is_about_cors(header) {
-            header.hash = 0;
-        } else {
-            has_vary |= has_name(header, b"vary");
+/// Adds the `missing` names to the `Vary` of a response, or gives it one.
+fn add_to_vary(r: &mut Request<'_>, names: Names) -> Result<(), OutOfMemory> {
+    let Vary { first, missing } = look_through(r, names, |_, _| {});
+    match first {
+        Some(first) => extend(r, first, missing),
+        None if missing.is_empty() => Ok(()),
+        None => {
+            let value = r.join(missing)?;
+            r.push_header("Vary", value)
         }
     }
-    has_vary
 }
 
-/// Adds to `Vary` the `names` that it lacks (RFC 9110, section 12.5.5).
-fn extend_vary<'r>(r: &mut Request<'r>, names: &'r str) -> Result<(), OutOfMemory> {
-    let mut lines = r.values_out(b"vary");
-    let missing = vary::missing(lines.clone(), names);
-    if missing.clone().next().is_none() {
-        return Ok(());
-    }
-    let Some(first) = lines.next() else { return r.push_header("Vary", names.as_bytes()) };
-    // To the first field: caches that read one only, such as nginx's own before 1.23, read that.
-    let first = Some(trim(first)).filter(|line| !line.is_empty());
-    let value = r.join(first.into_iter().chain(missing))?;
-    if let Some(header) = r.headers_out().find(|header| has_name(header, b"vary")) {
-        header.value = string(value);
+/// Adds the `missing` names to the first `Vary`: caches that read one only, such as nginx's own before 1.23, read that.
+fn extend<'r>(r: &mut Request<'r>, vary: FieldOut<'r>, missing: Missing) -> Result<(), OutOfMemory> {
+    if !missing.is_empty() {
+        let first = Some(trim(vary.value())).filter(|line| !line.is_empty());
+        let value = r.join(first.into_iter().chain(missing.map(|name| -> &[u8] { name })))?;
+        vary.set_value(r, value);
     }
     Ok(())
 }
@@ -151,7 +191,7 @@ fn echo<'r>(r: &mut Request<'r>, policy: &Policy, facts: &Facts<'r>) -> Result<(
     }
     if policy.echoes_headers {
         let names = facts.request_headers;
-        if elements(names).next().is_some() && elements(names).all(is_token) {
+        if are_tokens(names) {
             // HTTP/2 hands white space at the ends on, and forbids it in an answer (RFC 9113, section 8.2.1).
             r.push_header("Access-Control-Allow-Headers", trim(names))?;
         }

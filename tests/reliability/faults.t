@@ -53,7 +53,9 @@ my @entries = qw/ create_main_conf create_loc_conf init_main_conf zone::init /;
 
 # The barrier, a request that gets there, and what has to come of it.
 my @panics = (
-	['phase::with_origin', sub { get('/plain', $a) }, '200 Vary: Origin'],
+	['phase::unlisted', sub { get('/pattern', $a) }, '200 Vary: Origin'],
+	['phase::sent_by', sub { get('/enforce', $a, 'Host: enforces') }, 'no response'],
+	['phase::unless_bypassed', sub { get('/bypass', $a) }, 'no response'],
 	['phase::options', sub { preflight('/plain', $a) }, 'no response'],
 	['phase::general_case', sub { get('/enforce', $b, 'Host: enforces') }, 'no response'],
 	['filter::among_existing::', sub { get('/upstream', $a) }, '200'],
@@ -94,9 +96,10 @@ my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /);
 
 my $requests = grep { $_->[1] } @panics;
 my @functions = qw/ serve::filter::handler serve::filter::first serve::filter::body
-	serve::filter::with_policy serve::filter::less_common serve::filter::counting_handler
-	serve::filter::count_denied serve::filter::count_denied_again serve::phase::handler
-	serve::phase::simple_case serve::phase::not_simple nginx::chain::broken_chain
+	serve::filter::with_policy serve::filter::beside_others serve::phase::handler
+	serve::filter::counting_handler serve::filter::count_denied serve::filter::count_denied_again
+	serve::filter::beside_others_for_all serve::phase::simple_case serve::phase::with_origin
+	serve::phase::other_method serve::phase::not_simple nginx::chain::broken_chain
 	nginx::chain::declines nginx::variable::not_found postconfiguration postconfiguration_of_last /;
 
 plan(tests => 2 * @directives + 2 * @entries + 4 * $requests + 3 + 7
@@ -128,14 +131,18 @@ http {
             return 200;
         }
 
+        location /pattern {
+            cors_allow_origin $a:*;
+            return 200;
+        }
+
         location /upstream {
             cors_allow_origin $a;
             proxy_pass http://127.0.0.1:8080/answer;
             proxy_set_header Origin "";
 
             location /upstream/care {
-                cors_preflight off;
-                cors_bypass \$arg_b;
+                cors_override off;
                 proxy_pass http://127.0.0.1:8080/answer;
                 proxy_set_header Origin "";
             }
@@ -148,7 +155,7 @@ http {
 
         location /care {
             cors_allow_origin $a;
-            cors_bypass \$arg_b;
+            cors_override off;
             return 200;
         }
 
