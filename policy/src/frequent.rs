@@ -16,8 +16,6 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::set::fold;
-
 /// The most bytes that are kept of each of the two texts of an entry.
 pub const LONGEST: usize = 256;
 /// The words of an entry for both texts. If they are too long together, the second is cut again.
@@ -113,7 +111,7 @@ impl Frequent {
 
     /// What [`Frequent::hash`] begins with for a kind.
     pub fn start(&self, kind: u64) -> u64 {
-        fold(self.secret ^ kind, self.secret)
+        mix(self.secret ^ kind, self.secret.rotate_left(32))
     }
 
     /// The hash of something of the kind that `start` is of, by its first text.
@@ -131,22 +129,22 @@ impl Frequent {
         Frequent::hash(hash.rotate_left(32), key.texts[1])
     }
 
-    /// Counts what has this hash, at the time `now`; returns `false` if it has no entry, or if that is being changed.
+    /// Counts what has this hash, at the time `now`, if its entry is where it is mostly found; there is no call in it. Returns whether
+    /// it has done so.
     ///
     /// The entry is not compared any further: nobody who does not know the secret can find two things of the same hash.
     #[inline(always)]
-    pub fn count(&self, memory: &[AtomicU64], hash: u64, now: u64) -> bool {
-        // Mostly, it is where probing begins; without a loop, this needs few registers.
-        let at = self.table + (hash as usize & (self.slots - 1));
-        let slot = memory.get(at).map_or(0, |slot| slot.load(Relaxed));
-        if (slot ^ hash) >> NUMBER == 0 {
-            return count_in(memory, slot as usize & MOST, hash, now);
-        }
-        self.count_elsewhere(memory, hash, now)
+    pub fn count_first(&self, memory: &[AtomicU64], hash: u64, now: u64) -> bool {
+        let slot = memory.get(self.table + (hash as usize & (self.slots - 1))).map_or(0, |slot| slot.load(Relaxed));
+        (slot ^ hash) >> NUMBER == 0 && count_in(memory, slot as usize & MOST, hash, now)
     }
 
-    #[inline(never)]
-    fn count_elsewhere(&self, memory: &[AtomicU64], hash: u64, now: u64) -> bool {
+    /// Counts `key`, at the time `now`; returns `false` if it has no entry, or if that is being changed.
+    pub fn count(&self, memory: &[AtomicU64], key: &Key<'_>, now: u64) -> bool {
+        self.count_hash(memory, self.hash_of(key), now)
+    }
+
+    fn count_hash(&self, memory: &[AtomicU64], hash: u64, now: u64) -> bool {
         self.find(memory, hash).is_some_and(|number| count_in(memory, number + 1, hash, now))
     }
 
@@ -171,7 +169,7 @@ impl Frequent {
         let hash = self.hash_of(key);
         let mut left = self.capacity * 2;
         // Others count meanwhile: what there is to find may change.
-        while !self.count(memory, hash, now) && !self.add_new(memory, key, hash, now) && left > 0 {
+        while !self.count_hash(memory, hash, now) && !self.add_new(memory, key, hash, now) && left > 0 {
             left -= 1;
         }
     }
@@ -394,7 +392,7 @@ fn count_in(memory: &[AtomicU64], number: usize, hash: u64, now: u64) -> bool {
 #[inline(always)]
 fn hash(start: u64, text: &[u8]) -> u64 {
     let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
-    let add = |h: u64, a: u64, b: u64| fold(h ^ a, h.rotate_left(32) ^ b);
+    let add = |h: u64, a: u64, b: u64| mix(h ^ a, h.rotate_left(32) ^ b);
     let mut h = start;
     if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
         h = add(h, word(first), word(&first[8..]));
@@ -409,6 +407,13 @@ fn hash(start: u64, text: &[u8]) -> u64 {
         return add(h, word(first), word(last));
     }
     text.iter().fold(h, |h, &b| add(h, u64::from(b), 0))
+}
+
+/// Mixes two words, both of which depend on the secret, by a widening multiplication.
+#[inline(always)]
+fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
 }
 
 #[inline(always)]
@@ -612,9 +617,11 @@ mod tests {
         let lock = Mutex::new(());
         let count = |kind: u64, text: &[u8]| {
             let hash = Frequent::hash(table.frequent.start(kind), text);
-            if !table.frequent.count(&table.memory, hash, 0) {
+            let key = Key { kind, texts: [text, b""] };
+            let Table { frequent, memory } = &table;
+            if !frequent.count_first(memory, hash, 0) && !frequent.count(memory, &key, 0) {
                 let _held = lock.lock().unwrap();
-                table.frequent.add(&table.memory, &Key { kind, texts: [text, b""] }, 0);
+                frequent.add(memory, &key, 0);
             }
         };
         std::thread::scope(|scope| {

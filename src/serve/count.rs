@@ -47,7 +47,7 @@ pub fn count_denied(kept: &Kept<'_>, policy: &Policy) -> bool {
     let Some(row) = policy.row.get() else { return false };
     let Some(Memory { frequent, denials, .. }) = row.memory.get() else { return false };
     let origin = kept.read.origin.get().as_bytes();
-    if origin.len() > LONGEST || !frequent.count(denials, Frequent::hash(row.denied.get(), origin), now()) {
+    if origin.len() > LONGEST || !frequent.count_first(denials, Frequent::hash(row.denied.get(), origin), now()) {
         return false;
     }
     kept.is_counted().set_first(true);
@@ -108,7 +108,9 @@ fn record(row: &PolicyRow, what: What, origin: &[u8], asked: &[u8], status: Stat
     let is_cut = origin.len() > LONGEST || asked.len() > LONGEST;
     let kind = Kind { row, what, is_cut, status };
     let key = Key { kind: kind.number(), texts: [origin, asked] };
-    zone.change(|| frequent.repair(denials), || frequent.add(denials, &key, now()));
+    if !frequent.count(denials, &key, now()) {
+        zone.change(|| frequent.repair(denials), || frequent.add(denials, &key, now()));
+    }
 }
 
 fn now() -> u64 {
