@@ -86,6 +86,7 @@ STATIC = f"""
     add_header Access-Control-Expose-Headers ETag always;
     add_header Vary Origin always;
 """
+ZONE = "cors_zone cors:1m;"
 REST = "cors_allow_credentials on; cors_expose_headers ETag;"
 EIGHT_FIELDS = "".join(f"add_header {field} always;\n" for field in OTHER_FIELDS)
 VARY = "add_header Vary Accept-Encoding always;\n"
@@ -253,6 +254,7 @@ def cases(quick):
     for n in numbers:
         values = list_of("cors_allow_origin_regex", expressions(n))
         result.append(Case("allowed", f"module, {n:,} expressions", values + REST + HELLO, GET))
+    result.append(Case("allowed", "module, 1 exact, cors_zone", module_origins(1) + HELLO, GET, ZONE))
     result.append(Case("allowed", "module, *", "cors_allow_origin *;" + HELLO, GET))
     for group, sent in (("denied", GET_DENIED), ("no Origin", GET_PLAIN)):
         result += [
@@ -260,6 +262,7 @@ def cases(quick):
             Case(group, "four static add_header lines", STATIC + HELLO, sent),
             Case(group, "map, 1 exact", MAP_HEADERS + HELLO, sent, map_of(exact(1))),
             Case(group, "module, 1 exact", module_origins(1) + HELLO, sent),
+            Case(group, "module, 1 exact, cors_zone", module_origins(1) + HELLO, sent, ZONE),
         ]
     result += [
         Case("denied", f"module, {large:,} exact", module_origins(large) + HELLO, GET_DENIED),
@@ -273,6 +276,13 @@ def cases(quick):
             "module",
             list_of("cors_allow_origin", exact(1)) + PREFLIGHT_LISTS + HELLO,
             PREFLIGHT,
+        ),
+        Case(
+            "preflight",
+            "module, cors_zone",
+            list_of("cors_allow_origin", exact(1)) + PREFLIGHT_LISTS + HELLO,
+            PREFLIGHT,
+            ZONE,
         ),
     ]
     return result
@@ -624,6 +634,7 @@ def targets(rows, quick):
     steps = {row["name"]: row["over"] - row["heap"] for row in rows if row["group"] == "allowed"}
     total = {(row["group"], row["name"]): row["total"] - row["heap"] for row in rows}
     static = over["allowed", "four static add_header lines"]
+    of_zone = lambda group: over[group, "module, 1 exact, cors_zone"] - over[group, "module, 1 exact"]
     most = [value for name, value in steps.items() if re.match(r"module, [\d,]+ exact", name)][-1]
     expressions_most = [value for name, value in steps.items() if re.match(r"module, [\d,]+ expressions", name)][-1]
     result = [
@@ -638,6 +649,8 @@ def targets(rows, quick):
             0.25,
         ),
         ("most expressions / 1", expressions_most / steps["module, 1 expressions"], 1.1),
+        ("cors_zone, allowed", of_zone("allowed"), 40),
+        ("cors_zone, denied", of_zone("denied"), 150),
         ("preflight / bare return 204, whole requests", total["preflight", "module"] / total["preflight", "bare return 204"], 1.04),
     ]
     if quick:

@@ -46,6 +46,11 @@ impl Origins {
         }
     }
 
+    /// The patterns, without the `*` before a dot, and the exact origins.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.patterns.values().chain(self.exact.iter())
+    }
+
     /// Whether an origin of which [`Origins::lists`] does not know is allowed.
     pub fn allows_unlisted(&self, origin: &[u8]) -> bool {
         if !(set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) && self.exact.contains(origin) {

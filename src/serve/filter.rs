@@ -14,7 +14,7 @@ use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
 use super::keep::{Kept, Way};
-use super::{denial, loss, write};
+use super::{count, denial, loss, write};
 use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
 use crate::nginx::chain::{BodyFunction, Function, Link};
@@ -29,9 +29,10 @@ static BEHIND_BODY: Link<BodyFunction> = Link::of_bodies();
 #[cfg(nginx_early_hints)]
 static BEHIND_EARLY_HINTS: Link<Function> = Link::of_headers();
 
-/// Puts the filter that writes behind `add_header`: where the module is among the modules of the configuration.
-pub fn install() {
-    NEXT.install(handler);
+/// Puts the filter that writes behind `add_header`: where the module is among the modules of the configuration. If `counts` is set,
+/// it counts as well.
+pub fn install(counts: bool) {
+    NEXT.install(if counts { counting_handler } else { handler });
     #[cfg(nginx_early_hints)]
     BEHIND_EARLY_HINTS.install_for_early_hints(early_hints);
 }
@@ -54,6 +55,45 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
         Some(policy) if r.is_main() => with_policy(r, kept, policy),
         _ => NEXT.next(r),
     }
+}
+
+/// [`handler`] if there is a zone: without one, no request pays for counting.
+unsafe extern "C" fn counting_handler(request: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx calls it with a request.
+    let r = unsafe { Request::from_ptr(request) };
+    let location: &LocationConf = r.location();
+    let kept = r.kept(location.slot);
+    match kept.policy.get() {
+        Some(policy) if r.is_main() => {
+            if count::count_common(kept, policy) {
+                return with_policy(r, kept, policy);
+            }
+            count_denied(r, kept, policy)
+        }
+        _ => NEXT.next(r),
+    }
+}
+
+#[inline(never)]
+extern "C" fn count_denied<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    if count::is_denied(&r, kept) {
+        return count_denied_again(r, kept, policy);
+    }
+    count_others(r, kept, policy)
+}
+
+#[inline(never)]
+extern "C" fn count_denied_again<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    if count::count_denied(kept, policy) {
+        return with_policy(r, kept, policy);
+    }
+    count_others(r, kept, policy)
+}
+
+#[inline(never)]
+extern "C" fn count_others<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    r.guard((), |r| count::count(r, kept, policy));
+    with_policy(r, kept, policy)
 }
 
 #[inline(never)]
