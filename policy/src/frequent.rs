@@ -129,7 +129,7 @@ impl Frequent {
         Frequent::hash(hash.rotate_left(32), key.texts[1])
     }
 
-    /// Counts what has this hash, at the time `now`, if its entry is where it is mostly found; there is no call in it. Returns whether
+    /// Counts what has this hash, at the time `now`, if its entry is in its usual place. Makes no calls. Returns whether
     /// it has done so.
     ///
     /// The entry is not compared any further: nobody who does not know the secret can find two things of the same hash.
@@ -168,7 +168,7 @@ impl Frequent {
     pub fn add(&self, memory: &[AtomicU64], key: &Key<'_>, now: u64) {
         let hash = self.hash_of(key);
         let mut left = self.capacity * 2;
-        // Others count meanwhile: what there is to find may change.
+        // Other workers count at the same time, so the entries may change.
         while !self.count_hash(memory, hash, now) && !self.add_new(memory, key, hash, now) && left > 0 {
             left -= 1;
         }

@@ -34,7 +34,7 @@ impl Origins {
         }
     }
 
-    /// What exact origins alone say of most origins. There is no call in it.
+    /// What exact origins alone say about most origins. Makes no calls.
     #[inline(always)]
     pub fn lists(&self, origin: &[u8]) -> Listed {
         if !self.exact.is_empty() && self.exact.contains_medium(origin) {

@@ -128,6 +128,8 @@ impl MainConf {
                 enforces = servers.next().unwrap_or(false);
             }
             conf.reads_all = enforces;
+            let has_values = |policy: &Policy| policy.bypass.is_some() || !policy.variables.is_empty();
+            conf.reads_values = enforces && conf.is_own && conf.server_policy.is_some_and(has_values);
             let is_simple = |policy: &Policy| policy.mode == Mode::List && policy.bypass.is_none();
             conf.is_simple = !enforces && conf.policy().is_some_and(is_simple);
         });
@@ -212,6 +214,8 @@ pub struct LocationConf {
     pub is_own: bool,
     /// Whether all that a decision may depend on is read at once: a location that the request is redirected to may enforce.
     pub reads_all: bool,
+    /// Whether the values of the server's policy are read here: the request may be redirected to a location that enforces by them.
+    pub reads_values: bool,
     /// Whether the list of origins decides alone, and nothing but `Origin` is read.
     pub is_simple: bool,
     /// That of the `http` block.
@@ -234,6 +238,7 @@ impl Default for LocationConf {
             slot: Slot::NOWHERE,
             is_own: false,
             reads_all: false,
+            reads_values: false,
             is_simple: false,
             next_handler: &NOBODY,
             server_policy: None,
