@@ -39,6 +39,10 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ("ngx_log_t", &["log_level", "file", "connection", "handler", "data", "action"]),
     ("ngx_pool_cleanup_t", &["handler", "data", "next"]),
     ("ngx_cycle_t", &["conf_ctx", "pool", "log"]),
+    ("ngx_core_conf_t", &["worker_processes"]),
+    ("ngx_shm_t", &["addr", "size", "name", "log", "exists"]),
+    ("ngx_shm_zone_t", &["data", "shm", "init", "tag"]),
+    ("ngx_slab_pool_t", &["pfree", "mutex", "data"]),
     ("ngx_connection_t", &["data", "log", "pool"]),
     ("ngx_command_t", &["name", "type", "set", "conf", "offset", "post"]),
     ("ngx_conf_file_t", &["file", "line"]),
@@ -80,8 +84,9 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ("ngx_http_conf_ctx_t", &["main_conf", "srv_conf", "loc_conf"]),
     ("ngx_http_phase_t", &["handlers"]),
     ("ngx_http_core_main_conf_t", &["servers", "variables_keys", "phases"]),
-    ("ngx_http_core_srv_conf_t", &["ctx"]),
-    ("ngx_http_core_loc_conf_t", &["loc_conf", "locations"]),
+    ("ngx_http_core_srv_conf_t", &["server_names", "ctx"]),
+    ("ngx_http_server_name_t", &["name"]),
+    ("ngx_http_core_loc_conf_t", &["name", "regex", "loc_conf", "handler", "locations"]),
     ("ngx_http_location_queue_t", &["queue", "exact", "inclusive"]),
     ("ngx_queue_t", &["next"]),
     ("ngx_hash_keys_arrays_t", &["keys"]),
@@ -153,6 +158,9 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("ngx_http_request_t", "keepalive", "KEEPALIVE"),
     ("ngx_http_request_t", "error_page", "ERROR_PAGE"),
     ("ngx_buf_t", "last_buf", "LAST_BUF"),
+    ("ngx_buf_t", "last_in_chain", "LAST_IN_CHAIN"),
+    ("ngx_http_core_loc_conf_t", "exact_match", "EXACT_MATCH"),
+    ("ngx_http_core_loc_conf_t", "noregex", "NOREGEX"),
 ];
 
 /// How long what stands before and behind a measurement in the object file is: a multiple of all alignments.

@@ -1,11 +1,13 @@
 //! Configuration: how a level (`http`, `server`, `location`) becomes a policy.
 //!
 //! [`directives`] reads what a level says, into its [`settings`]. When all have been read, [`level`] fills in what a level
-//! inherits and makes its [`policy`], with the fields of responses [`prepared`]. [`messages`] reports mistakes, and [`complaints`]
-//! limits how often what is only known at run time is logged. [`leftovers`] finds lines of other modules that a policy replaces.
+//! inherits and makes its [`policy`], with the fields of responses [`prepared`]. [`counting`] gives each policy a row in shared memory. [`messages`] reports mistakes, and [`complaints`]
+//! limits how often what is only known at run time is logged. [`leftovers`] finds lines of other modules that a policy replaces, and
+//! reports that anyone can reach.
 
 mod argument;
 mod complaints;
+pub mod counting;
 pub mod directives;
 mod leftovers;
 pub mod level;

@@ -12,16 +12,19 @@ mod serve;
 
 use std::ffi::{c_char, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ::ngx::core::NGX_CONF_ERROR;
-use ::ngx::ffi::{ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_HTTP_MODULE};
+use ::ngx::ffi::{ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_HTTP_MODULE};
 use ::ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf};
 
 use conf::{LocationConf, MainConf};
 use nginx::barrier::{self, guard};
-use nginx::configuration::Configuration;
+use nginx::configuration::{main_conf_of, Configuration};
+use nginx::log::Log;
 use nginx::request::{set_context_index, Code};
-use serve::{filter, keep, phase, variables};
+use nginx::zone::worker;
+use serve::{filter, keep, phase, report, variables};
 
 impl HttpModule for MainConf {
     fn module() -> &'static ngx_module_t {
@@ -47,6 +50,9 @@ unsafe impl HttpModuleLocationConf for LocationConf {
     type LocationConf = LocationConf;
 }
 
+/// Whether a configuration that this process has read has a zone.
+static HAS_ZONE: AtomicBool = AtomicBool::new(false);
+
 static CONTEXT: ngx_http_module_t = ngx_http_module_t {
     preconfiguration: None,
     postconfiguration: Some(postconfiguration),
@@ -64,6 +70,7 @@ pub static mut ngx_http_cors_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of!(CONTEXT).cast_mut().cast(),
     commands: ptr::addr_of_mut!(conf::directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_process: Some(init_process),
     ..ngx_module_t::default()
 };
 
@@ -142,17 +149,32 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
             let own_variables = variables::define(&mut cf);
             let slot = keep::reserve(&mut cf);
             match (own_variables, slot) {
-                (Some(own), Some(slot)) if main.complete(&cf, &own, slot).is_ok() => ptr::null_mut(),
+                (Some(own), Some(slot)) if main.complete(&mut cf, &own, slot, report::handler).is_ok() => {
+                    // For good: if this configuration is refused later, the running one may have a zone.
+                    HAS_ZONE.fetch_or(main.counting.is_some(), Relaxed);
+                    ptr::null_mut()
+                }
                 _ => NGX_CONF_ERROR,
             }
         },
     )
 }
 
+/// A worker process starts.
+unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(Log::of_cycle, (), || {
+        // SAFETY: nginx calls it with the cycle that the process runs.
+        if let Some(counting) = unsafe { main_conf_of::<MainConf>(cycle) }.and_then(|main| main.counting) {
+            counting.start_worker(worker());
+        }
+    });
+    Code::OK.0
+}
+
 unsafe extern "C" fn postconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: nginx calls it with the configuration that it has read.
     let mut cf = unsafe { Configuration::from_ptr(cf) };
-    filter::install();
+    filter::install(HAS_ZONE.load(Relaxed));
     phase::install(&mut cf);
     Code::OK.0
 }

@@ -22,5 +22,6 @@ pub mod request;
 pub mod slot;
 pub mod strings;
 pub mod variable;
+pub mod zone;
 
 pub use request::{OutOfMemory, Request};

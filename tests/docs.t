@@ -25,7 +25,7 @@ my $reference = $text{'docs/directives.md'};
 # What there is
 
 my @rows = pairs_of($text{'src/conf/directives.rs'},
-	qr/^ +row\(c"(\w+)", (\w+),/m);
+	qr/^ +(?:Row \{.*\.\.)?row\(c"(\w+)", (\w+)/m);
 my %takes_more = map { $_->[0] => $_->[1] eq 'MORE' } @rows;
 my @directives = map { $_->[0] } @rows;
 my @variables = $text{'src/serve/variables.rs'}
@@ -40,6 +40,7 @@ my @entries = pairs_of($section, qr/^### (\w+)\n(.*?)(?=^### |\z)/ms);
 my %entries = map { @$_ } @entries;
 my ($contents) = $reference =~ /^- \[Directives\](.*?)^- /ms;
 my ($described) = $reference =~ /^### \$cors_status\n(.*?)^### /ms;
+my %context_of = (cors_zone => '`http`', cors_report => '`location`');
 my @examples;
 
 for my $file ('README.md', 'docs/directives.md', 'docs/recipes.md') {
@@ -95,7 +96,7 @@ $t->run();
 
 # The reference has all of them in the order of the table, and nothing else
 
-is(@directives, 17, 'there are directives');
+is(@directives, 20, 'there are directives');
 is("@{[map { $_->[0] } @entries]}", "@directives", 'all directives');
 is(join(' ', $reference =~ /^### \$(\w+)$/mg), "@variables", 'all variables');
 is(join(' ', $described =~ /^\| `(\w+)` \|/mg), "@statuses", 'all statuses');
@@ -112,10 +113,11 @@ for (@directives) {
 		\n\*\*Context:\*\*\ (.*)\n/x;
 
 	like($syntax // '', qr/^$_ .*;$/, "$_: syntax");
+	my $places = $context_of{$_} // '`http`, `server`, `location`';
 	is(($syntax // '') =~ / \.\.\.;$/ ? 1 : 0, $takes_more{$_} ? 1 : 0,
 		"$_: number of arguments");
 	like($default // '', qr/^(?:`$_ .*;`|\xe2\x80\x94)$/, "$_: default");
-	is($context, '`http`, `server`, `location`', "$_: context");
+	is($context, $places, "$_: context");
 	like($entry, qr/^```nginx\n.*^ *$_ .*^```$/ms, "$_: example");
 }
 

@@ -72,7 +72,7 @@ for (grep { $has{$scripted{$_}[0]} } keys %scripted) {
 }
 
 my $scripts = ($has{headers_more_filter} ? 4 : 0) + ($has{js} ? 2 : 0);
-$t->plan(2 * keys(%ways) * keys(%lax) + 51 + $scripts);
+$t->plan(2 * keys(%ways) * keys(%lax) + 52 + $scripts);
 
 my $firsts = join '', map { my $lax = $_; map { <<"EOC" } sort keys %ways } sort keys %lax;
         location /$_-$lax/ {
@@ -203,6 +203,25 @@ http {
         }
 
         location /index.php {
+            return 200 reached;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  later;
+
+        cors_allow_origin $later;
+        cors_enforce      on;
+        set               $later https://b.example;
+
+        location /own {
+            cors_allow_origin https://a.example;
+            set               $later https://a.example;
+            rewrite           ^ /second last;
+        }
+
+        location /second {
             return 200 reached;
         }
     }
@@ -483,6 +502,11 @@ like(request('POST', '/saml/acs', 'Host: front-controller', "Origin: $evil",
 	'Content-Length: 0'), qr/reached$/, 'an exempted path');
 unlike(request('POST', '/other', 'Host: front-controller', "Origin: $evil",
 	'Content-Length: 0'), qr/reached$/, 'another path');
+
+# The values of a server that enforces, at a first location whose own list allows the origin
+
+like(get('/own', $a, 'Host: later'), qr/^HTTP\/1.1 403 (?!.*reached)/s,
+	'the values of the server, set in the location, are too late');
 
 # Preflights that are left to the application
 

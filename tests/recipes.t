@@ -114,6 +114,11 @@ my %expected = (
 		['GET /', "Origin: $partner", '200 ' . allowed($partner)],
 		['GET /', "Origin: $evil", '200 ' . VARY],
 	],
+	reason => [
+		['GET /api/', @allowed, '200 ' . allowed($app)],
+		['GET /api/', "Origin: $app:8443",
+			qr/^X-CORS-Reason: origin .*; nearest: \Q$app\E \(another port\)/m],
+	],
 	tracing => [
 		['OPTIONS /api/', @allowed,
 			asks('GET', 'baggage,sentry-trace,traceparent'),

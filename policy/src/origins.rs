@@ -34,7 +34,7 @@ impl Origins {
         }
     }
 
-    /// What exact origins alone say of most origins. There is no call in it.
+    /// What exact origins alone say about most origins. Makes no calls.
     #[inline(always)]
     pub fn lists(&self, origin: &[u8]) -> Listed {
         if !self.exact.is_empty() && self.exact.contains_medium(origin) {
@@ -44,6 +44,11 @@ impl Origins {
         } else {
             Listed::Unknown
         }
+    }
+
+    /// The patterns, without the `*` before a dot, and the exact origins.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.patterns.values().chain(self.exact.iter())
     }
 
     /// Whether an origin of which [`Origins::lists`] does not know is allowed.

@@ -108,6 +108,11 @@ impl Patterns {
         self.keys.is_empty()
     }
 
+    /// The patterns, without the `*` before a dot.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.iter()
+    }
+
     /// Whether a pattern covers `origin`, and it is well-formed.
     #[inline(never)]
     pub fn matches(&self, origin: &[u8]) -> bool {

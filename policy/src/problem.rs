@@ -310,6 +310,21 @@ reasons! {
     /// A directive that appears twice in one block.
     error DuplicateDirective => "is duplicate; it may appear only once in a block",
 
+    /// `cors_zone cors`
+    error NotZone => "is not a zone; write name:size, such as cors:1m",
+    /// `cors_zone cors:4k`
+    error ZoneTooSmall(least) => "is too small; write a size of at least {least}",
+    /// A zone without room for all policies.
+    warning SmallZone(number) => "is too small for {number} policies, which are not counted; write a larger size",
+    /// `cors_report` or `cors_zone_label` without `cors_zone`.
+    error NoZone => "needs a zone; write \"cors_zone cors:1m\" in the http block",
+    /// `cors_report xml`
+    error NotReportFormat => "is not a format of a report; use prometheus, json or html, or nothing to let the client choose",
+    /// A label that is too long or has control characters.
+    error NotLabel => "is not a valid label; write 1 to 255 bytes of UTF-8 without control characters",
+    /// `cors_report` without a restriction.
+    warning OpenReport => "can be reached by anyone; restrict the location with deny, auth_basic or auth_request, or let the server listen on a loopback address",
+
     /// A max-age above a day.
     warning LongMaxAge => "is longer than browsers keep the answer to a preflight; Firefox keeps it for 86400 seconds, Chromium for 7200",
 }

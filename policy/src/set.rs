@@ -91,6 +91,11 @@ impl Table {
         false
     }
 
+    /// All strings, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.slots.iter().filter(|slot| slot.key != 0).filter_map(|slot| self.bytes.get(slot.range()))
+    }
+
     /// Frees the memory that was reserved for growing.
     pub fn shrink(&mut self) {
         self.bytes.shrink_to_fit();
@@ -146,6 +151,11 @@ impl Set {
             && self.0.find(hash(value), value.len() as u16, |stored| {
                 stored.first_chunk::<16>() == value.first_chunk() && stored.last_chunk::<16>() == value.last_chunk()
             })
+    }
+
+    /// All strings, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter()
     }
 
     /// Frees the memory that was reserved for growing.

@@ -1,5 +1,6 @@
 //! One directive as it is read, and the values that it can take.
 
+use cors_policy::report::Format;
 use cors_policy::{list, scalar, Problem, Reason};
 use ngx::ffi::ngx_str_t;
 
@@ -30,6 +31,8 @@ pub struct Directive<'a> {
     pub level: &'a mut LevelDirectives,
     /// The whole `http` block.
     pub main: &'a mut MainConf,
+    /// What `cors_report` says at this level.
+    pub report: &'a mut Option<Option<Format>>,
 }
 
 impl Directive<'_> {

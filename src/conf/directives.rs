@@ -7,34 +7,40 @@ use std::ffi::{c_char, c_void, CStr};
 use std::ptr;
 use std::sync::Arc;
 
-use cors_policy::{list, rule, Problem, Reason};
+use cors_policy::report::Format;
+use cors_policy::{list, rule, scalar, tally, Problem, Reason};
 use ngx::core::NGX_CONF_ERROR;
 use ngx::ffi::{
-    ngx_command_t, ngx_conf_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF,
-    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
+    ngx_command_t, ngx_conf_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1,
+    NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
 };
 
 use super::argument::Directive;
+use super::counting::ZoneSetting;
 use super::level::{LocationConf, MainConf};
-use super::settings::Needs;
+use super::settings::{LevelDirectives, Needs};
 use crate::nginx::barrier::guard;
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::configuration::Configuration;
+use crate::nginx::{strings, zone};
 
 /// A directive: how many values it takes, what it needs, and what reads it.
 struct Row {
     name: &'static CStr,
+    contexts: u32,
     arity: u32,
     needs: Needs,
     read: fn(&mut Directive<'_>),
 }
 
+const EVERYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
+
 const fn row(name: &'static CStr, arity: u32, needs: Needs, read: fn(&mut Directive<'_>)) -> Row {
-    Row { name, arity, needs, read }
+    Row { name, contexts: EVERYWHERE, arity, needs, read }
 }
 
 /// All of them. Most directives with a single value are one row here and one in `settings.rs`.
-static DIRECTIVES: [Row; 17] = {
+static DIRECTIVES: [Row; 20] = {
     use Needs::{Nothing, OriginRule, Policy};
     const ONE: u32 = NGX_CONF_TAKE1;
     const MORE: u32 = NGX_CONF_1MORE;
@@ -56,6 +62,9 @@ static DIRECTIVES: [Row; 17] = {
         row(c"cors_reject_status", ONE, Policy, |d| d.set(|s| &mut s.reject_status)),
         row(c"cors_dry_run", ONE, Policy, |d| d.set(|s| &mut s.dry_run)),
         row(c"cors_log_level", ONE, Policy, |d| d.set(|s| &mut s.log_level)),
+        Row { contexts: NGX_HTTP_MAIN_CONF, ..row(c"cors_zone", ONE, Nothing, cors_zone) },
+        row(c"cors_zone_label", ONE, Policy, cors_zone_label),
+        Row { contexts: NGX_HTTP_LOC_CONF, ..row(c"cors_report", NGX_CONF_NOARGS | ONE, Nothing, cors_report) },
     ]
 };
 
@@ -64,10 +73,10 @@ pub static mut COMMANDS: [ngx_command_t; DIRECTIVES.len() + 1] = {
     let mut commands = [const { ngx_command_t::empty() }; DIRECTIVES.len() + 1];
     let mut at = 0;
     while at < DIRECTIVES.len() {
-        let Row { name, arity, .. } = &DIRECTIVES[at];
+        let Row { name, contexts, arity, .. } = &DIRECTIVES[at];
         commands[at] = ngx_command_t {
             name: ngx_str_t { len: name.count_bytes(), data: name.as_ptr().cast_mut().cast() },
-            type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | *arity) as ngx_uint_t,
+            type_: (*contexts | *arity) as ngx_uint_t,
             set: Some(read),
             conf: NGX_HTTP_LOC_CONF_OFFSET,
             offset: at,
@@ -79,6 +88,7 @@ pub static mut COMMANDS: [ngx_command_t; DIRECTIVES.len() + 1] = {
 };
 
 unsafe extern "C" fn read(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
+    let mut none = LevelDirectives::default();
     // SAFETY: nginx calls it with the configuration that it reads, a row of `COMMANDS`, and this module's configuration of
     // the level, one directive at a time.
     let (mut cf, row, conf) =
@@ -91,10 +101,12 @@ unsafe extern "C" fn read(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf
             let Some(main) = cf.main_mut::<MainConf>() else { return NGX_CONF_ERROR };
             let name = row.name.to_str().expect("an ASCII name");
             let place = main.messages.place(&cf);
-            let level = conf.directives();
+            // A level has its own policy if a directive of a policy is set there.
+            let (directives, report) = conf.parts();
+            let level = if row.contexts == EVERYWHERE { directives.get_or_insert_default() } else { &mut none };
             level.note(name, row.needs, &place);
             let values = cf.arguments();
-            (row.read)(&mut Directive { cf: &mut cf, name, place, values, level, main });
+            (row.read)(&mut Directive { cf: &mut cf, name, place, values, level, main, report });
             ptr::null_mut()
         },
     )
@@ -184,5 +196,49 @@ fn cors_bypass(d: &mut Directive<'_>) {
     match Predicates::read(d.cf, d.level.settings.bypass) {
         Ok(predicates) => d.level.settings.bypass = predicates,
         Err(()) => d.main.messages.fail(),
+    }
+}
+
+fn cors_zone(d: &mut Directive<'_>) {
+    let value = d.values[0].as_bytes();
+    if d.main.zone.is_some() {
+        return d.report(&Problem::new(d.name.as_bytes(), Reason::DuplicateDirective));
+    }
+    let colon = value.iter().position(|&b| b == b':').unwrap_or(value.len());
+    let (name, rest) = value.split_at(colon);
+    let size = rest.strip_prefix(b":").and_then(strings::parse_size);
+    let Some(size) = size.filter(|_| !name.is_empty() && !value.contains(&b'$')) else {
+        return d.report(&scalar::problem(value, Reason::NotZone));
+    };
+    if size < zone::least_size() {
+        let least = format!("{}k", zone::least_size() / 1024);
+        return d.report(&Problem::new(value, Reason::ZoneTooSmall(least)));
+    }
+    d.main.zone = Some(ZoneSetting { name: name.to_owned(), size, value: value.to_owned(), place: d.place.clone() });
+}
+
+fn cors_zone_label(d: &mut Directive<'_>) {
+    let value = d.values[0].as_bytes();
+    if d.level.settings.label.is_some() {
+        return d.report(&Problem::new(d.name.as_bytes(), Reason::DuplicateDirective));
+    }
+    d.main.need_zone.push((d.name, d.place.clone()));
+    let label = std::str::from_utf8(value).ok().filter(|text| !text.is_empty() && !text.contains(char::is_control));
+    match label.filter(|text| text.len() <= tally::MAX_LABEL && !text.contains('$')) {
+        Some(label) => d.level.settings.label = Some(label.into()),
+        None => d.report(&scalar::problem(value, Reason::NotLabel)),
+    }
+}
+
+fn cors_report(d: &mut Directive<'_>) {
+    if d.report.is_some() {
+        return d.report(&Problem::new(d.name.as_bytes(), Reason::DuplicateDirective));
+    }
+    d.main.need_zone.push((d.name, d.place.clone()));
+    *d.report = Some(None);
+    let Some(value) = d.values.first().map(ngx_str_t::as_bytes) else { return };
+    match Format::of_name(value) {
+        Some(format) => *d.report = Some(Some(format)),
+        None => d.report(&scalar::problem(value, Reason::NotReportFormat)),
     }
 }

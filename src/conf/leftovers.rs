@@ -1,4 +1,5 @@
-//! Lines of other modules that a policy makes superfluous: `add_header Access-Control-Allow-Origin` and the like.
+//! Lines of other modules that a policy makes superfluous: `add_header Access-Control-Allow-Origin` and the like. And reports that
+//! anyone can reach, because no line of other modules restricts access to them.
 //!
 //! What other modules have read is in private structures that differ between versions of nginx, and nginx does not tell a module
 //! about directives of others. So this reads the configuration files once more. It only looks for what to warn about: if there
@@ -21,6 +22,15 @@ pub struct Leftovers {
     pub others: Vec<usize>,
 }
 
+/// What there is to warn about.
+#[derive(Default)]
+pub struct Found {
+    /// Superfluous lines.
+    pub leftovers: Vec<Leftovers>,
+    /// The file and the line of each `cors_report` that anyone can reach.
+    pub open_reports: Vec<(String, usize)>,
+}
+
 /// How many `include` may be within one another.
 const DEEPEST: usize = 16;
 
@@ -30,23 +40,23 @@ const LARGEST: u64 = 8 << 20;
 /// How many words of a directive are looked at.
 const MOST_WORDS: usize = 64;
 
-/// Finds the superfluous lines in the configuration that `file` contains or includes; relative names are relative to `prefix`.
-pub fn find(file: &Path, prefix: &Path) -> Vec<Leftovers> {
-    let mut search = Search { prefix, found: Vec::new() };
-    let mut top = Level { settings: Settings::default(), lines: Vec::new() };
+/// Finds it in the configuration that `file` contains or includes; relative names are relative to `prefix`.
+pub fn find(file: &Path, prefix: &Path) -> Found {
+    let mut search = Search { prefix, found: Found::default() };
+    let mut top = Level::default();
     if search.read_file(file, &mut top, 0).is_none() {
-        return Vec::new();
+        return Found::default();
     }
-    search.found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    search.found.leftovers.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     search.found
 }
 
 struct Search<'a> {
     prefix: &'a Path,
-    found: Vec<Leftovers>,
+    found: Found,
 }
 
-/// What decides whether a level has a policy that replaces fields.
+/// What decides whether a level has a policy that replaces fields, and whether anyone can reach it.
 #[derive(Clone, Default)]
 struct Settings {
     has_origins: bool,
@@ -55,6 +65,10 @@ struct Settings {
     keeps_fields: bool,
     is_dry_run: bool,
     bypasses: bool,
+    /// Whether there is something that not every request passes.
+    is_restricted: bool,
+    /// Whether all addresses that the server listens on are this machine's own; `None` if none is given.
+    is_local: Option<bool>,
 }
 
 impl Settings {
@@ -67,6 +81,13 @@ impl Settings {
             b"cors_override" => self.keeps_fields = !is_on,
             b"cors_dry_run" => self.is_dry_run = is_on,
             b"cors_bypass" => self.bypasses = !value.is_empty(),
+            // `allow` alone restricts nothing.
+            b"deny" | b"internal" => self.is_restricted = true,
+            b"auth_basic" | b"auth_request" | b"auth_jwt" | b"ssl_verify_client" => {
+                self.is_restricted = value != b"off"
+            }
+            b"listen" => self.is_local = Some(self.is_local.unwrap_or(true) && is_of_this_machine(value)),
+            _ if directive.starts_with(b"access_by_lua") => self.is_restricted = true,
             _ => {}
         }
     }
@@ -77,10 +98,18 @@ impl Settings {
     }
 }
 
+/// Whether an address of `listen` is one that other machines cannot reach.
+fn is_of_this_machine(address: &[u8]) -> bool {
+    ["unix:", "127.", "localhost", "[::1]"].iter().any(|start| address.starts_with(start.as_bytes()))
+}
+
+#[derive(Default)]
 struct Level {
     settings: Settings,
     /// Lines of others: the file, the line, and what is there.
     lines: Vec<(String, usize, String)>,
+    /// The file and the line of a `cors_report`.
+    report: Option<(String, usize)>,
 }
 
 impl Search<'_> {
@@ -112,6 +141,9 @@ impl Search<'_> {
                 }
                 (End::Semicolon, Some(name)) => {
                     level.settings.note(name, words.get(1).map_or(&b""[..], Vec::as_slice));
+                    if name == b"cors_report" {
+                        level.report = Some((file.display().to_string(), reader.line));
+                    }
                     if let Some(what) = superfluous(&words) {
                         level.lines.push((file.display().to_string(), reader.line, what));
                     }
@@ -134,7 +166,7 @@ impl Search<'_> {
             }
         };
         for (at, line) in blocks {
-            let mut inner = Level { settings: level.settings.clone(), lines: Vec::new() };
+            let mut inner = Level { settings: level.settings.clone(), ..Level::default() };
             let mut reader = Reader { text: reader.text, at, line };
             self.read_level(&mut reader, file, &mut inner, depth)?;
             self.add(inner);
@@ -143,13 +175,16 @@ impl Search<'_> {
     }
 
     fn add(&mut self, level: Level) {
+        if !level.settings.is_restricted && level.settings.is_local != Some(true) {
+            self.found.open_reports.extend(level.report);
+        }
         if !level.settings.replaces_fields() {
             return;
         }
         let mut lines = level.lines.into_iter();
         if let Some((file, line, first)) = lines.next() {
             let others = lines.filter(|(other, ..)| *other == file).map(|(_, line, _)| line).collect();
-            self.found.push(Leftovers { file, line, first, others });
+            self.found.leftovers.push(Leftovers { file, line, first, others });
         }
     }
 

@@ -7,17 +7,20 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use cors_policy::{kinds, Problem, Reason};
+use cors_policy::report::Format;
+use cors_policy::{kinds, tally, Problem, Reason};
 
 use super::complaints::Complaints;
-use super::leftovers::{self, Leftovers};
+use super::counting::{Counting, ZoneSetting};
+use super::leftovers::{self, Found, Leftovers};
 use super::messages::{Messages, Place};
 use super::policy::{Mode, Policy};
 use super::settings::{LevelDirectives, Needs, OriginRules, Own, Settings};
 use crate::nginx::chain::{Function, Link, NOBODY};
-use crate::nginx::configuration::Configuration;
+use crate::nginx::configuration::{self, Configuration};
 use crate::nginx::log::Log;
 use crate::nginx::slot::Slot;
+use crate::nginx::zone;
 
 /// How many lines one message names.
 const MOST_LINES: usize = 8;
@@ -33,6 +36,12 @@ pub struct MainConf {
     pub value_complaints: Complaints,
     /// Complaints at run time about policies.
     pub policy_complaints: Complaints,
+    /// What `cors_zone` says, until the configuration is complete.
+    pub zone: Option<ZoneSetting>,
+    /// Where requests are counted.
+    pub counting: Option<&'static Counting>,
+    /// Where `cors_report` and `cors_zone_label` appear.
+    pub need_zone: Vec<(&'static str, Place)>,
     /// Values that contain a variable whose name may be one of this module's.
     variables: Vec<VariableUse>,
     /// Levels that set something, until it is known which of it has an effect.
@@ -49,6 +58,9 @@ impl MainConf {
             policy_complaints: Complaints::default(),
             variables: Vec::new(),
             levels: Vec::new(),
+            zone: None,
+            counting: None,
+            need_zone: Vec::new(),
         })
     }
 }
@@ -77,12 +89,14 @@ impl MainConf {
     }
 
     /// Completes the configuration when all directives have been read: each level gets its policy. `own_variables` are the
-    /// variables that this module, and not the configuration, defines. `Err` if there was a mistake anywhere.
+    /// variables that this module, and not the configuration, defines; `report` makes the responses of `cors_report`. `Err` if there
+    /// was a mistake anywhere.
     pub fn complete(
         &mut self,
-        cf: &Configuration<'_>,
+        cf: &mut Configuration<'_>,
         own_variables: &[&str],
         slot: Slot<LocationConf>,
+        report: Function,
     ) -> Result<(), ()> {
         let log = cf.log();
         for used in std::mem::take(&mut self.variables) {
@@ -93,10 +107,13 @@ impl MainConf {
         }
         // An internal redirect never leaves the server.
         let mut servers = Vec::new();
-        cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf| {
+        cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf, mut level| {
             conf.slot = slot;
             conf.next_handler = self.next_handler;
-            conf.complete(above, self, cf);
+            conf.complete(above, self, cf, &level);
+            if conf.report.is_some() {
+                level.set_content_handler(report);
+            }
             if conf.depth == 1 {
                 servers.push(false);
             }
@@ -106,17 +123,21 @@ impl MainConf {
         });
         let mut servers = servers.into_iter();
         let mut enforces = false;
-        cf.each_level(|_, conf: &mut LocationConf| {
+        cf.each_level(|_, conf: &mut LocationConf, _| {
             if conf.depth == 1 {
                 enforces = servers.next().unwrap_or(false);
             }
             conf.reads_all = enforces;
+            let has_values = |policy: &Policy| policy.bypass.is_some() || !policy.variables.is_empty();
+            conf.reads_values = enforces && conf.is_own && conf.server_policy.is_some_and(has_values);
             let is_simple = |policy: &Policy| policy.mode == Mode::List && policy.bypass.is_none();
             conf.is_simple = !enforces && conf.policy().is_some_and(is_simple);
         });
-        if self.levels.iter().any(|level| level.policy.is_some_and(|policy| policy.is_active)) {
-            self.warn_of_leftovers(cf);
+        let has_policy = self.levels.iter().any(|level| level.policy.is_some_and(|policy| policy.is_active));
+        if has_policy || !self.need_zone.is_empty() {
+            self.warn_of_others(cf);
         }
+        self.complete_zone(cf);
         self.warn_of_what_has_no_effect(log);
         match self.messages.failed() {
             true => Err(()),
@@ -124,11 +145,37 @@ impl MainConf {
         }
     }
 
-    /// Warns of lines of other modules that set or remove what a policy writes.
-    fn warn_of_leftovers(&mut self, cf: &Configuration<'_>) {
+    /// Gives each policy a row in the zone, if there is one.
+    fn complete_zone(&mut self, cf: &mut Configuration<'_>) {
+        let Some(setting) = self.zone.take() else {
+            for (directive, place) in std::mem::take(&mut self.need_zone) {
+                self.messages.report(cf.log(), None, &Problem::new(directive.as_bytes(), Reason::NoZone), &place);
+            }
+            return;
+        };
+        let levels = self.levels.iter().filter_map(|level| Some((level.policy?, &*level.label)));
+        let active: Vec<_> = levels.filter(|(policy, _)| policy.is_active).collect();
+        let (counting, places) = Counting::new(setting, &active);
+        let Some(counting) = cf.keep(counting) else { return self.messages.fail() };
+        for ((policy, _), at) in active.into_iter().zip(places) {
+            policy.row.set(counting.rows.get(at));
+        }
+        self.counting = Some(counting);
+        if zone::add::<MainConf, _>(cf, &counting.setting.name, counting.setting.size, counting).is_none() {
+            self.messages.fail();
+        }
+    }
+
+    /// Warns of lines of other modules that set or remove what a policy writes, and of reports that no such line protects.
+    fn warn_of_others(&mut self, cf: &Configuration<'_>) {
         let (file, prefix) = cf.files();
         let path = |bytes| Path::new(OsStr::from_bytes(bytes));
-        for Leftovers { file, line, first, others } in leftovers::find(path(file), path(prefix)) {
+        let Found { leftovers, open_reports } = leftovers::find(path(file), path(prefix));
+        for (file, line) in open_reports {
+            let problem = Problem::new(b"cors_report", Reason::OpenReport);
+            self.messages.report(cf.log(), None, &problem, &Place::new(&file, line));
+        }
+        for Leftovers { file, line, first, others } in leftovers {
             let numbers: Vec<_> = others.iter().take(MOST_LINES).map(usize::to_string).collect();
             let more = if others.len() > MOST_LINES { ", ..." } else { "" };
             let lines = match numbers.len() {
@@ -167,12 +214,16 @@ pub struct LocationConf {
     pub is_own: bool,
     /// Whether all that a decision may depend on is read at once: a location that the request is redirected to may enforce.
     pub reads_all: bool,
+    /// Whether the values of the server's policy are read here: the request may be redirected to a location that enforces by them.
+    pub reads_values: bool,
     /// Whether the list of origins decides alone, and nothing but `Origin` is read.
     pub is_simple: bool,
     /// That of the `http` block.
     pub next_handler: &'static Link<Function>,
     /// The policy of the server.
     pub server_policy: Option<&'static Policy>,
+    /// What `cors_report` says: whether the location responds with a report, and in which format if the client does not choose.
+    pub report: Option<Option<Format>>,
     policy: Option<&'static Policy>,
     /// How many levels are above.
     depth: u32,
@@ -187,9 +238,11 @@ impl Default for LocationConf {
             slot: Slot::NOWHERE,
             is_own: false,
             reads_all: false,
+            reads_values: false,
             is_simple: false,
             next_handler: &NOBODY,
             server_policy: None,
+            report: None,
             policy: None,
             depth: 0,
             directives: None,
@@ -205,13 +258,19 @@ impl LocationConf {
         self.policy
     }
 
-    /// What the level sets.
-    pub fn directives(&mut self) -> &mut LevelDirectives {
-        self.directives.get_or_insert_default()
+    /// What the level sets, if it does, and what `cors_report` says.
+    pub fn parts(&mut self) -> (&mut Option<Box<LevelDirectives>>, &mut Option<Option<Format>>) {
+        (&mut self.directives, &mut self.report)
     }
 
     /// Takes over what the level does not set itself, and makes its policy. The level above is complete.
-    fn complete(&mut self, above: Option<&LocationConf>, main: &mut MainConf, cf: &Configuration<'_>) {
+    fn complete(
+        &mut self,
+        above: Option<&LocationConf>,
+        main: &mut MainConf,
+        cf: &Configuration<'_>,
+        place: &configuration::Level<'_>,
+    ) {
         let parent = above.and_then(|above| above.level.as_ref());
         self.depth = above.map_or(0, |above| above.depth + 1);
         // `http` is level 0 and `server` level 1.
@@ -219,7 +278,7 @@ impl LocationConf {
         let level = match (self.directives.take(), parent) {
             (None, Some(parent)) => parent.clone(),
             (directives, parent) => {
-                let level = Rc::new(Level::new(*directives.unwrap_or_default(), parent, main, cf));
+                let level = Rc::new(Level::new(*directives.unwrap_or_default(), parent, main, cf, place));
                 main.levels.push(level.clone());
                 level
             }
@@ -235,6 +294,8 @@ struct Level {
     settings: Settings,
     policy: Option<&'static Policy>,
     parent: Option<Rc<Level>>,
+    /// What identifies the policy in reports.
+    label: String,
     places: Vec<(&'static str, Needs, Place)>,
     /// Whether it has origin rules, or a level below it has.
     allows: Cell<bool>,
@@ -248,6 +309,7 @@ impl Level {
         parent: Option<&Rc<Level>>,
         main: &mut MainConf,
         cf: &Configuration<'_>,
+        place: &configuration::Level<'_>,
     ) -> Level {
         let log = cf.log();
         let mut settings = directives.settings;
@@ -271,7 +333,9 @@ impl Level {
             kept
         });
         let (allows, enforces) = (Cell::new(settings.rules.is_some()), Cell::new(settings.enforce()));
-        let level = Level { settings, policy, parent: parent.cloned(), places: directives.places, allows, enforces };
+        let label = settings.label.as_deref().map_or_else(|| label(place), str::to_owned);
+        let (parent, places) = (parent.cloned(), directives.places);
+        let level = Level { settings, policy, parent, label, places, allows, enforces };
         let mut above = &level.parent;
         while let Some(parent) = above {
             parent.allows.set(parent.allows.get() || level.allows.get());
@@ -280,4 +344,19 @@ impl Level {
         }
         level
     }
+}
+
+/// The label of a policy that has none of its own: the name of the server, and the location as it is written.
+fn label(level: &configuration::Level<'_>) -> String {
+    let Some(server) = level.server else { return "http".to_owned() };
+    let (modifier, location) = level.location();
+    let server = if server.is_empty() { "_".into() } else { String::from_utf8_lossy(server) };
+    let mut label = match location {
+        b"" => server.into_owned(),
+        _ => format!("{server} {modifier}{}", String::from_utf8_lossy(location)),
+    };
+    while label.len() > tally::MAX_LABEL {
+        label.pop();
+    }
+    label
 }

@@ -1,11 +1,13 @@
 //! A policy: what the decision engine needs, and what is written into responses.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::{vary, Methods, Rules, Status};
 use ngx::ffi::ngx_table_elt_t;
 
+use super::counting::PolicyRow;
 use super::prepared::Prepared;
 use super::settings::{MaxAge, Settings};
 use crate::nginx::chain::{Function, Link};
@@ -57,6 +59,8 @@ pub struct Policy {
     pub writes_all: bool,
     /// How a request other than `OPTIONS` is decided.
     pub mode: Mode,
+    /// Where requests are counted, if there is a zone.
+    pub row: Cell<Option<&'static PolicyRow>>,
 }
 
 /// How a request other than `OPTIONS` is decided.
@@ -141,6 +145,7 @@ impl Policy {
             next_handler,
             writes_all,
             mode,
+            row: Cell::default(),
         })
     }
 

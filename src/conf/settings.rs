@@ -124,6 +124,8 @@ settings! {
         max_age: MaxAge,
         /// `cors_bypass`
         bypass: Predicates,
+        /// `cors_zone_label`
+        label: Rc<str>,
     }
 }
 

@@ -1,10 +1,18 @@
 //! Responses of the module's own, finished as nginx finishes those of `return`.
 
-use ngx::ffi::{ngx_chain_t, ngx_http_clean_header, ngx_int_t, ngx_uint_t, NGX_HTTP_LAST, NGX_HTTP_OK, NGX_OK};
+use std::ptr;
 
-use super::fallible::{ngx_http_discard_request_body, ngx_http_send_header, ngx_http_send_special};
-use super::layout::{DISABLE_NOT_MODIFIED, ERROR_PAGE, EXPECT_TESTED, HEADER_ONLY, KEEPALIVE, LAST_BUF};
+use ngx::ffi::{
+    ngx_chain_t, ngx_http_clean_header, ngx_int_t, ngx_uint_t, off_t, NGINX_VERSION, NGX_HTTP_LAST, NGX_HTTP_OK, NGX_OK,
+};
+
+use super::fallible::{
+    ngx_create_temp_buf, ngx_http_discard_request_body, ngx_http_output_filter, ngx_http_send_header,
+    ngx_http_send_special,
+};
+use super::layout::{DISABLE_NOT_MODIFIED, ERROR_PAGE, EXPECT_TESTED, HEADER_ONLY, KEEPALIVE, LAST_BUF, LAST_IN_CHAIN};
 use super::request::{Code, Request};
+use super::strings::string;
 
 impl Request<'_> {
     /// The status of the response.
@@ -47,6 +55,41 @@ impl Request<'_> {
         Code(unsafe { ngx_http_send_special(self.as_ptr(), NGX_HTTP_LAST as ngx_uint_t) })
     }
 
+    /// Sends a response with a body, as a content handler does; what it returns is what that returns.
+    pub fn respond(&mut self, content_type: &'static str, body: &[u8]) -> Code {
+        // SAFETY: nginx allows it for every request that gets an answer.
+        let discarded = unsafe { ngx_http_discard_request_body(self.as_ptr()) };
+        if discarded != NGX_OK as ngx_int_t {
+            return Code(discarded);
+        }
+        // SAFETY: nginx returns null, or a buffer with memory for so many bytes.
+        let Some(buffer) = (unsafe { ngx_create_temp_buf(self.fields().pool, body.len()).as_mut() }) else {
+            return Code::INTERNAL_SERVER_ERROR;
+        };
+        // SAFETY: see above.
+        unsafe {
+            ptr::copy_nonoverlapping(body.as_ptr(), buffer.pos, body.len());
+            buffer.last = buffer.pos.add(body.len());
+        }
+        if self.is_main() {
+            LAST_BUF.set(buffer);
+        }
+        LAST_IN_CHAIN.set(buffer);
+        let out = &mut self.fields_mut().headers_out;
+        out.status = NGX_HTTP_OK as ngx_uint_t;
+        out.content_type = string(content_type.as_bytes());
+        out.content_type_len = content_type.find(';').unwrap_or(content_type.len());
+        out.content_length_n = body.len() as off_t;
+        // SAFETY: no content handler has sent a header before.
+        let sent = unsafe { ngx_http_send_header(self.as_ptr()) };
+        if sent == Code::ERROR.0 || sent > Code::OK.0 || self.is_header_only() {
+            return Code(sent);
+        }
+        let mut link = ngx_chain_t { buf: buffer, next: ptr::null_mut() };
+        // SAFETY: nginx copies the links that it keeps.
+        Code(unsafe { ngx_http_output_filter(self.as_ptr(), &mut link) })
+    }
+
     #[cold]
     fn clean(&mut self) {
         // SAFETY: nginx does it to every response that a filter replaces.
@@ -74,6 +117,11 @@ impl Request<'_> {
             DISABLE_NOT_MODIFIED.set(r);
         }
     }
+}
+
+/// The version of nginx.
+pub fn nginx_version() -> &'static str {
+    NGINX_VERSION.to_str().unwrap_or_default()
 }
 
 /// A part of a response's body, as it goes through the filters.

@@ -4,14 +4,18 @@ use std::ffi::c_void;
 use std::ptr;
 
 use ngx::ffi::{
-    ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_core_srv_conf_t,
-    ngx_http_location_queue_t, ngx_queue_t, ngx_str_t, NGX_ALIGNMENT,
+    ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
+    ngx_http_core_srv_conf_t, ngx_http_location_queue_t, ngx_http_module, ngx_http_server_name_t, ngx_queue_t,
+    ngx_str_t, NGX_ALIGNMENT,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 
 use super::barrier::guard;
+use super::chain::Function;
 use super::fallible::ngx_pool_cleanup_add;
+use super::layout::{EXACT_MATCH, NOREGEX};
 use super::log::Log;
+use super::strings;
 
 /// The configuration that nginx is reading.
 pub struct Configuration<'c>(&'c mut ngx_conf_t);
@@ -90,20 +94,66 @@ impl<'c> Configuration<'c> {
     /// own, from the top down. It is meant for `init_main_conf`, when all directives have been read.
     pub fn each_level<L: HttpModuleLocationConf<LocationConf = L> + 'static>(
         &self,
-        mut visit: impl FnMut(Option<&L>, &mut L),
+        mut visit: impl FnMut(Option<&L>, &mut L, Level<'_>),
     ) {
         let ours = <L as HttpModule>::module().ctx_index;
         let Some(http) = L::location_conf_mut(self.0) else { return };
-        visit(None, http);
+        visit(None, http, Level { server: None, core: None });
         let Some(core) = NgxHttpCoreModule::main_conf(self.0) else { return };
         // SAFETY: nginx has made an element for each server.
         for &server in unsafe { core.servers.as_slice::<*mut ngx_http_core_srv_conf_t>() } {
             // SAFETY: a server has a context, with a configuration of each module.
             unsafe {
                 let loc_conf = (*(*server).ctx.cast::<ngx_http_conf_ctx_t>()).loc_conf;
-                each_location(loc_conf, Some(http), ours, &mut visit);
+                let names = (*server).server_names.as_slice::<ngx_http_server_name_t>();
+                let name = names.first().map_or(&b""[..], |first| strings::slice(&first.name));
+                each_location(loc_conf, Some(http), ours, name, &mut visit);
             }
         }
+    }
+}
+
+/// A level of the configuration.
+pub struct Level<'c> {
+    /// The first name of the server, empty if it has none; `None` for `http`.
+    pub server: Option<&'c [u8]>,
+    core: Option<&'c mut ngx_http_core_loc_conf_t>,
+}
+
+impl Level<'_> {
+    /// The name of a location and what is before it, as in the configuration; except that `~` is there for `~*` as well. Empty for a
+    /// server.
+    pub fn location(&self) -> (&'static str, &[u8]) {
+        let Some(core) = &self.core else { return ("", b"") };
+        let modifier = match () {
+            () if EXACT_MATCH.is_set(core) => "= ",
+            () if NOREGEX.is_set(core) => "^~ ",
+            () if !core.regex.is_null() => "~ ",
+            () => "",
+        };
+        (modifier, core.name.as_bytes())
+    }
+
+    /// Lets `handler` make the responses of a location.
+    pub fn set_content_handler(&mut self, handler: Function) {
+        if let Some(core) = &mut self.core {
+            core.handler = Some(handler);
+        }
+    }
+}
+
+/// The module's configuration of the whole `http` block that a cycle has, if there is one.
+///
+/// # Safety
+/// `cycle` is one whose configuration has been read.
+pub unsafe fn main_conf_of<'c, M: HttpModuleMainConf<MainConf = M> + 'static>(
+    cycle: *mut ngx_cycle_t,
+) -> Option<&'c M> {
+    // SAFETY: the cycle has a pointer for each module, null or what that has made.
+    unsafe {
+        let http = *(*cycle).conf_ctx.add((*ptr::addr_of!(ngx_http_module)).index);
+        let main_conf = http.cast::<ngx_http_conf_ctx_t>().as_ref()?.main_conf;
+        (*main_conf.add(M::module().ctx_index)).cast::<M>().as_ref()
     }
 }
 
@@ -113,14 +163,15 @@ unsafe fn each_location<L>(
     loc_conf: *mut *mut c_void,
     above: Option<&L>,
     ours: usize,
-    visit: &mut impl FnMut(Option<&L>, &mut L),
+    server: &[u8],
+    visit: &mut impl FnMut(Option<&L>, &mut L, Level<'_>),
 ) {
     // SAFETY: the caller's promise; nginx keeps the locations of a level in a queue until it has called `init_main_conf`, and
     // the queue is the first field of its elements (`ngx_http_merge_locations`).
     unsafe {
         let own = &mut *(*loc_conf.add(ours)).cast::<L>();
-        visit(above, own);
         let core = (*loc_conf.add((*ptr::addr_of!(ngx_http_core_module)).ctx_index)).cast::<ngx_http_core_loc_conf_t>();
+        visit(above, own, Level { server: Some(server), core: Some(&mut *core) });
         let head: *mut ngx_queue_t = (*core).locations;
         if head.is_null() {
             return;
@@ -130,7 +181,7 @@ unsafe fn each_location<L>(
             let location = at.cast::<ngx_http_location_queue_t>();
             let exact = (*location).exact;
             let inner = if exact.is_null() { (*location).inclusive } else { exact };
-            each_location((*inner).loc_conf, Some(own), ours, visit);
+            each_location((*inner).loc_conf, Some(own), ours, server, visit);
             at = (*at).next;
         }
     }

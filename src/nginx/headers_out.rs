@@ -87,7 +87,7 @@ impl<'r> Request<'r> {
     }
 
     /// Adds fields, like [`Request::push_headers`]; returns whether there were few enough, one to six, for the room that is left.
-    /// There is no call in it.
+    /// Makes no calls.
     #[inline(always)]
     pub fn push_few_headers(&mut self, headers: &'r [ngx_table_elt_t], first: Option<Str<'r>>) -> bool {
         let list = &mut self.fields_mut().headers_out.headers;
@@ -121,7 +121,7 @@ impl<'r> Request<'r> {
     }
 
     /// Adds fields, like [`Request::push_headers`], to a response that has none yet; returns whether there were few enough
-    /// for that. There is no call in it.
+    /// for that. Makes no calls.
     #[inline(always)]
     pub fn push_first_headers(&mut self, headers: &'r [ngx_table_elt_t], first: Option<Str<'r>>) -> bool {
         let part = &mut self.fields_mut().headers_out.headers.part;

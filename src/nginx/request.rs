@@ -1,5 +1,6 @@
 //! A request (<https://nginx.org/en/docs/dev/development_guide.html#http_request>).
 
+use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ngx::ffi::{
     ngx_http_request_t, ngx_int_t, ngx_str_t, NGX_AGAIN, NGX_DECLINED, NGX_ERROR, NGX_HTTP_GET, NGX_HTTP_HEAD,
-    NGX_HTTP_OPTIONS, NGX_OK,
+    NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_OPTIONS, NGX_OK,
 };
 use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf};
 
@@ -45,6 +46,10 @@ impl Code {
     pub const DECLINED: Code = Code(NGX_DECLINED as ngx_int_t);
     /// The request cannot go on.
     pub const ERROR: Code = Code(NGX_ERROR as ngx_int_t);
+    /// The method is not allowed.
+    pub const NOT_ALLOWED: Code = Code(NGX_HTTP_NOT_ALLOWED as ngx_int_t);
+    /// Something is wrong on the server.
+    pub const INTERNAL_SERVER_ERROR: Code = Code(NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t);
     /// There is more to send when the client takes it.
     pub const AGAIN: Code = Code(NGX_AGAIN as ngx_int_t);
 }
@@ -213,6 +218,34 @@ impl<'r> Request<'r> {
         }
         // SAFETY: that much of it has been written, and it lives as long as the request.
         Ok(unsafe { slice::from_raw_parts(memory.as_ptr(), end) })
+    }
+
+    /// Puts a text into the request's pool.
+    pub fn format(&mut self, text: impl Display) -> Result<&'r [u8], OutOfMemory> {
+        /// Counts, and writes as far as there is room.
+        struct Writer<'w>(&'w mut [u8], usize);
+        impl Write for Writer<'_> {
+            fn write_str(&mut self, part: &str) -> fmt::Result {
+                if let Some(place) = self.0.get_mut(self.1..self.1 + part.len()) {
+                    place.copy_from_slice(part.as_bytes());
+                }
+                self.1 += part.len();
+                Ok(())
+            }
+        }
+        let mut counter = Writer(&mut [], 0);
+        let _ = write!(counter, "{text}");
+        let length = counter.1;
+        // SAFETY: nginx takes any length.
+        let memory = unsafe { ngx_pnalloc(self.fields().pool, length) }.cast::<u8>();
+        let memory = NonNull::new(memory).ok_or(OutOfMemory)?;
+        // SAFETY: fresh memory of that length, as long-lived as the request; it is zeroed before it is looked at as bytes.
+        let written: &'r mut [u8] = unsafe {
+            memory.write_bytes(0, length);
+            slice::from_raw_parts_mut(memory.as_ptr(), length)
+        };
+        let _ = write!(Writer(written, 0), "{text}");
+        Ok(written)
     }
 
     /// Puts `value` into the request's pool.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::{ptr, slice};
 
-use ngx::ffi::{ngx_parse_time, ngx_str_t};
+use ngx::ffi::{ngx_parse_size, ngx_parse_time, ngx_str_t};
 
 /// # Safety
 /// The bytes live as long as `'a`.
@@ -98,4 +98,12 @@ pub fn parse_seconds(value: &[u8]) -> Option<u64> {
     // SAFETY: nginx only reads the string.
     let seconds = unsafe { ngx_parse_time(&mut string, 1) };
     u64::try_from(seconds).ok()
+}
+
+/// Reads a size as nginx writes them (`65536`, `64k`, `1m`), in bytes.
+pub fn parse_size(value: &[u8]) -> Option<usize> {
+    let mut string = string(value);
+    // SAFETY: nginx only reads the string.
+    let size = unsafe { ngx_parse_size(&mut string) };
+    usize::try_from(size).ok()
 }

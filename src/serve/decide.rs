@@ -38,7 +38,7 @@ pub fn arrive<'r>(
     // Most of what `facts` says only matters to enforcement.
     let facts = if policy.rules.enforce { kept.facts(r) } else { kept.brief_facts() };
     let is_first = kept.policy.get().is_none();
-    if let (true, true, Some(server)) = (is_first, location.is_own && location.reads_all, location.server_policy) {
+    if let (true, true, Some(server)) = (is_first, location.reads_values, location.server_policy) {
         read_values_of_server(r, server, kept, &facts)?;
     }
     if is_first && policy.is_active {

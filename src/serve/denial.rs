@@ -3,13 +3,14 @@
 use std::fmt;
 
 use cors_policy::facts::{Facts, Field, Site};
+use cors_policy::nearest::{nearest_word, Near};
 use cors_policy::preflight::Missing;
 use cors_policy::{Decision, Status};
 
 use super::escaped::Escaped;
 use super::keep::Kept;
 use crate::conf::Policy;
-use crate::nginx::Request;
+use crate::nginx::{OutOfMemory, Request};
 
 /// How many of the missing headers are named.
 const MOST: usize = 16;
@@ -44,6 +45,40 @@ fn write<'r>(r: &Request<'r>, policy: &'r Policy, kept: &Kept<'r>, facts: &Facts
         let dry_run = if policy.dry_run { " (dry run)" } else { "" };
         r.log().write(policy.log_level, format_args!("cors: {line}{dry_run}"));
     }
+}
+
+/// The reason of a denial in the words of its line, with the nearest miss if there is one; empty if the decision is not a denial.
+pub fn reason<'r>(
+    r: &mut Request<'r>,
+    policy: &'r Policy,
+    kept: &Kept<'r>,
+    facts: &Facts<'r>,
+    decision: Decision,
+) -> Result<&'r [u8], OutOfMemory> {
+    let line = Line { policy, facts, status: policy.rules.explain(facts, decision) };
+    if line.is_empty() {
+        return Ok(b"");
+    }
+    let dry_run = if policy.dry_run { " (dry run)" } else { "" };
+    let is_about_lists = matches!(line.status, Status::PreflightMethodDenied | Status::PreflightHeaderDenied);
+    let origin = facts.origin.one().filter(|_| !is_about_lists);
+    match origin.and_then(|origin| nearest(r, policy, kept, origin)) {
+        Some(near) => {
+            let ([scheme, star, rest], difference) = (near.value(), near.difference());
+            let (scheme, rest) = (Escaped(scheme.as_bytes()), Escaped(rest.as_bytes()));
+            r.format(format_args!("{line}{dry_run}; nearest: {scheme}{star}{rest} ({difference})"))
+        }
+        None => r.format(format_args!("{line}{dry_run}")),
+    }
+}
+
+/// What an origin misses by little: a value of the list, or a word of a variable.
+fn nearest<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &Kept<'r>, origin: &[u8]) -> Option<Near<'r>> {
+    // A variable may depend on this one.
+    kept.while_deciding(|| {
+        let words = policy.variables.iter().filter_map(|value| nearest_word(value.evaluate(r)?, origin));
+        words.chain(policy.rules.origins.nearest(origin)).min()
+    })
 }
 
 struct Line<'l, 'r> {

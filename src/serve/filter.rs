@@ -14,7 +14,7 @@ use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
 use super::keep::{Kept, Way};
-use super::{denial, loss, write};
+use super::{count, denial, loss, write};
 use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
 use crate::nginx::chain::{BodyFunction, Function, Link};
@@ -29,9 +29,10 @@ static BEHIND_BODY: Link<BodyFunction> = Link::of_bodies();
 #[cfg(nginx_early_hints)]
 static BEHIND_EARLY_HINTS: Link<Function> = Link::of_headers();
 
-/// Puts the filter that writes behind `add_header`: where the module is among the modules of the configuration.
-pub fn install() {
-    NEXT.install(handler);
+/// Puts the filter that writes behind `add_header`: where the module is among the modules of the configuration. If `counts` is set,
+/// it counts as well.
+pub fn install(counts: bool) {
+    NEXT.install(if counts { counting_handler } else { handler });
     #[cfg(nginx_early_hints)]
     BEHIND_EARLY_HINTS.install_for_early_hints(early_hints);
 }
@@ -54,6 +55,45 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
         Some(policy) if r.is_main() => with_policy(r, kept, policy),
         _ => NEXT.next(r),
     }
+}
+
+/// [`handler`] if there is a zone: without one, no request pays for counting.
+unsafe extern "C" fn counting_handler(request: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx calls it with a request.
+    let r = unsafe { Request::from_ptr(request) };
+    let location: &LocationConf = r.location();
+    let kept = r.kept(location.slot);
+    match kept.policy.get() {
+        Some(policy) if r.is_main() => {
+            if count::count_common(kept, policy) {
+                return with_policy(r, kept, policy);
+            }
+            count_denied(r, kept, policy)
+        }
+        _ => NEXT.next(r),
+    }
+}
+
+#[inline(never)]
+extern "C" fn count_denied<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    if count::is_denied(&r, kept) {
+        return count_denied_again(r, kept, policy);
+    }
+    count_others(r, kept, policy)
+}
+
+#[inline(never)]
+extern "C" fn count_denied_again<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    if count::count_denied(kept, policy) {
+        return with_policy(r, kept, policy);
+    }
+    count_others(r, kept, policy)
+}
+
+#[inline(never)]
+extern "C" fn count_others<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    r.guard((), |r| count::count(r, kept, policy));
+    with_policy(r, kept, policy)
 }
 
 #[inline(never)]
@@ -100,24 +140,32 @@ fn write_first<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<St
 /// Writes a response to an allowed origin that has fields already, which mostly are neither `Vary` nor about CORS.
 #[inline(never)]
 extern "C" fn beside_others<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
-    match write_beside(&mut r, prepared, Some(origin)) {
+    if write::may_have_own(&r) {
+        return among_existing(r, prepared, origin);
+    }
+    match r.push_few_headers(prepared.fields(), Some(origin)) {
         true => NEXT.next(r),
-        false => among_existing(r, prepared, origin),
+        false => beside_many(r, prepared, Some(origin)),
     }
 }
 
 /// Writes a response that is the same for every origin and has fields already.
 #[inline(never)]
 extern "C" fn beside_others_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
-    match write_beside(&mut r, prepared, None) {
+    if write::may_have_own(&r) {
+        return among_existing_for_all(r, prepared);
+    }
+    match r.push_few_headers(prepared.fields(), None) {
         true => NEXT.next(r),
-        false => among_existing_for_all(r, prepared),
+        false => beside_many(r, prepared, None),
     }
 }
 
-#[inline(always)]
-fn write_beside<'r>(r: &mut Request<'r>, prepared: &'r Prepared, origin: Option<Str<'r>>) -> bool {
-    !write::may_have_own(r) && r.push_few_headers(prepared.fields(), origin)
+/// The list of fields has to grow.
+#[inline(never)]
+fn beside_many<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<Str<'r>>) -> ngx_int_t {
+    let written = r.push_headers(prepared.fields(), origin);
+    go_on(r, Some(written))
 }
 
 #[inline(never)]

@@ -99,6 +99,12 @@ impl<'r> Kept<'r> {
         Bits::at(self.read.number(), 18)
     }
 
+    /// Whether the request has been counted.
+    #[inline(always)]
+    pub fn is_counted(&self) -> Bits<'_, bool> {
+        Bits::at(self.read.number(), 19)
+    }
+
     /// Whether all that matters of the request has been read: see [`Read::read`].
     pub fn is_read(&self) -> Bits<'_, bool> {
         Bits::at(self.read.number(), 23)

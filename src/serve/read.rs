@@ -17,6 +17,7 @@ use crate::nginx::{OutOfMemory, Request};
 use crate::zeroable;
 
 static ORIGIN_NAME: Names<1> = Names::new([b"origin"]);
+static SITE_NAME: Names<1> = Names::new([b"sec-fetch-site"]);
 static SENDER_NAMES: Names<2> = Names::new([b"origin", b"sec-fetch-site"]);
 static PREFLIGHT_NAMES: Names<4> = Names::new([
     b"origin",
@@ -269,6 +270,12 @@ impl<'r> Read<'r> {
         }
         None
     }
+}
+
+/// Whether a browser says that the request comes from another site. It then is not one of the server's own origin.
+#[inline(always)]
+pub fn says_cross_site(r: &Request<'_>) -> bool {
+    r.fields_in(&SITE_NAME).next().is_some_and(|(_, value)| value.as_bytes() == b"cross-site")
 }
 
 /// Field lines of one name are one list (RFC 9110, section 5.3).

@@ -1,9 +1,10 @@
-//! `$cors_status` and `$cors_origin`, computed when they are asked for.
+//! `$cors_status`, `$cors_origin` and `$cors_reason`, computed when they are asked for.
 
 use cors_policy::{Decision, Facts, Status};
-use ngx::ffi::{ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t};
+use ngx::ffi::{ngx_http_get_variable_pt, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t};
 
 use super::decide::preview;
+use super::denial;
 use super::keep::Kept;
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
@@ -12,18 +13,19 @@ use crate::nginx::Request;
 
 const STATUS: &str = "cors_status";
 const ORIGIN: &str = "cors_origin";
+const REASON: &str = "cors_reason";
 
 /// Defines the variables, when the configuration has been read: one that it defines itself is the configuration's, and
 /// nothing here depends on it. Returns the names of those that are this module's; `None` if memory runs out.
 pub fn define(cf: &mut Configuration<'_>) -> Option<Vec<&'static str>> {
+    let all: [(_, ngx_http_get_variable_pt); 3] =
+        [(STATUS, Some(cors_status)), (ORIGIN, Some(cors_origin)), (REASON, Some(cors_reason))];
     let mut defined = Vec::new();
-    if !variable::is_defined(cf, STATUS) {
-        variable::add(cf, STATUS, Some(cors_status))?;
-        defined.push(STATUS);
-    }
-    if !variable::is_defined(cf, ORIGIN) {
-        variable::add(cf, ORIGIN, Some(cors_origin))?;
-        defined.push(ORIGIN);
+    for (name, get) in all {
+        if !variable::is_defined(cf, name) {
+            variable::add(cf, name, get)?;
+            defined.push(name);
+        }
     }
     Some(defined)
 }
@@ -31,7 +33,7 @@ pub fn define(cf: &mut Configuration<'_>) -> Option<Vec<&'static str>> {
 unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |_, policy, facts, decision| match policy.rules.explain(facts, decision) {
+    set(r, v, |_, _, policy, facts, decision| match policy.rules.explain(facts, decision) {
         Status::Bypass if facts.origin.is_absent() => b"",
         status if policy.dry_run => status.as_dry_run_str().as_bytes(),
         status => status.as_str().as_bytes(),
@@ -41,7 +43,7 @@ unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_va
 unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |kept, policy, facts, decision| {
+    set(r, v, |_, kept, policy, facts, decision| {
         let is_left_to_others = decision.status.is_preflight() && kept.leaves_preflight(policy);
         match policy.dry_run || is_left_to_others {
             true => b"",
@@ -50,12 +52,18 @@ unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_va
     })
 }
 
+unsafe extern "C" fn cors_reason(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
+    // SAFETY: nginx calls it with a request and the value to fill.
+    let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
+    set(r, v, |r, kept, policy, facts, decision| denial::reason(r, policy, kept, facts, decision).unwrap_or_default())
+}
+
 /// Sets a value to what `choose` takes from the policy and the decision; to nothing if there is no policy, or if the decision
 /// is being made.
 fn set<'r>(
     r: Request<'r>,
     v: Value<'_>,
-    choose: impl FnOnce(&Kept<'r>, &'r Policy, &Facts<'r>, Decision) -> &'r [u8],
+    choose: impl FnOnce(&mut Request<'r>, &Kept<'r>, &'r Policy, &Facts<'r>, Decision) -> &'r [u8],
 ) -> ngx_int_t {
     let mut r = r.main();
     let value = r.guard(&b""[..], |r| {
@@ -65,11 +73,11 @@ fn set<'r>(
             return b"";
         }
         if let Some((policy, facts, decision)) = kept.decided(r) {
-            return if policy.is_active { choose(kept, policy, &facts, decision) } else { b"" };
+            return if policy.is_active { choose(r, kept, policy, &facts, decision) } else { b"" };
         }
         match location.policy().filter(|policy| policy.is_active) {
             Some(policy) => match preview(r, policy, kept) {
-                Ok((facts, decision)) => choose(kept, policy, &facts, decision),
+                Ok((facts, decision)) => choose(r, kept, policy, &facts, decision),
                 Err(_) => b"",
             },
             None => b"",

@@ -82,7 +82,7 @@ pub fn remove<'r>(r: &mut Request<'r>, names: Names, mut report: Option<fn(&mut 
     })
 }
 
-/// Whether a response may have fields about CORS, or has a `Vary`. There is no call in it, and it ends early.
+/// Whether a response may have fields about CORS, or has a `Vary`. Makes no calls, and stops at the first.
 #[inline(always)]
 pub fn may_have_own(r: &Request<'_>) -> bool {
     r.headers_out_sifted(SIEVE).any(|field| field.name().len() != VARY.len() || is_vary(field.name()))

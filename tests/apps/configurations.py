@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import glob
+import json
 import os
 import re
 
@@ -144,6 +145,23 @@ def dry_run(port, prefix, seen):
         [f'"{APP}"', "ALLOWED_DRY_RUN"],
     ])
     check("the error log has the name", 'method "PATCH"' in prefix.read("var/log/nginx/error.log"), True)
+
+
+def monitoring(port, prefix, seen):
+    check("no warning", prefix.warnings, [])
+    for origin, path in ((APP, "/"), (APP, "/"), ("https://evil.example", "/"), ("https://new.example", "/partners/")):
+        send(port, "api.example.com", "GET", path, [("Origin", origin)])
+    metrics = send(port, "status.example.com", "GET", "/metrics")[2].decode()
+    check("Prometheus", sorted(re.findall(r"^nginx_cors_requests_total(.*) ([1-9].*)$", metrics, re.M)), [
+        ('{policy="api",status="allowed"}', "2"),
+        ('{policy="api",status="denied"}', "1"),
+        ('{policy="partners",status="rejected",dry_run="true"}', "1"),
+    ])
+    report = json.loads(send(port, "status.example.com", "GET", "/cors", [("Accept", "application/json")])[2])
+    needs = {policy["policy"]: [need["directive"] for need in policy["needs"]] for policy in report["policies"]}
+    check("what a dry run needs", needs, {"api": [], "partners": ["cors_allow_origin https://new.example;"]})
+    page = send(port, "status.example.com", "GET", "/cors", [("Accept", "text/html")])
+    check("the page", (page[0], only(page[1], "Content-Type")), (200, "text/html; charset=utf-8"))
 
 
 def run(args):

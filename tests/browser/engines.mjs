@@ -4,6 +4,7 @@
 //   version      what it calls itself
 //   open(url)    loads the page, which is the only one
 //   results(ms)  what the page has put into `results`, as soon as it has
+//   look(code)   what an expression is in the page, as JSON has it
 //   screenshot(file), where the engine can
 //   console()    what its console has said so far, a string each
 //   close()
@@ -44,7 +45,9 @@ async function withPuppeteer(options, console) {
       await page.waitForFunction("window.results !== undefined", { timeout, polling: 250 });
       return JSON.parse(await page.evaluate("JSON.stringify(window.results)"));
     },
+    look: async code => JSON.parse(await page.evaluate(`JSON.stringify(${code})`)),
     screenshot: path => page.screenshot({ path, clip: { x: 0, y: 0, width: 1180, height: 1150 } }),
+    page,
     console: () => console(browser, page),
     close: () => browser.close(),
   };
@@ -170,6 +173,7 @@ async function webkit(directory) {
         }
         throw new Error("the page has no results");
       },
+      look: async code => JSON.parse(await call("POST", `${path}/execute/sync`, { script: `return JSON.stringify(${code})`, args: [] })),
       // Neither its driver nor its standard output has the messages about CORS, whatever its settings say.
       console: async () => [],
       async close() {

@@ -1,12 +1,14 @@
 // node run.mjs [--screenshot FILE] [--session PYTHON NGINX MODULE] ENGINE...
 //
 // Opens the demo's page in each engine, and holds what the page's scripts saw, what nginx has logged and what the console
-// has said against the rows in nginx-conf/demo/rows.js. With --session, a page
+// has said against the rows in nginx-conf/demo/rows.js. Then it opens the page of cors_report, of which --screenshot makes another
+// picture, at FILE with "report" for "demo", after CORS_BROWSER_WATCH seconds. With --session, a page
 // uses Django's session behind that nginx, too. CORS_BROWSER_VERBOSE=1 prints the consoles. scripts/test browser installs what
 // it takes, and runs it for all of them.
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import http from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
@@ -86,10 +88,80 @@ async function runRows(name, browser, port, screenshot) {
     }
     if (screenshot && browser.screenshot)
       await browser.screenshot(screenshot);
+    await checkReport(name, browser, demo.address, port + 1, screenshot?.replace("demo", "report"));
     if (process.env.CORS_BROWSER_VERBOSE)
       console.log(said.map(line => `# ${line}`).join("\n"));
   } finally {
     await demo.stop();
+  }
+}
+
+const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
+
+// Requests of other origins to the demo's API, some every second, until the promise that this returns is asked to stop.
+function traffic(front, port) {
+  const host = new URL(front).hostname;
+  const origins = [front, front, front, front, "https://www.example.com", front.replace(/:\d+$/, ":3000"), "https://partner.example"];
+  let at = 0;
+  const send = (method, origin, headers) => http.request({ host: "127.0.0.1", port, method, path: "/hello",
+    headers: { Host: `${host}:${port}`, Origin: origin, ...headers } }, response => response.resume()).on("error", () => {}).end();
+  const timer = setInterval(() => {
+    const bursts = 1 + Math.round(4 + 4 * Math.sin(at / 12));
+    for (let n = 0; n < bursts; n++)
+      send("GET", origins[(at + n) % origins.length]);
+    if (at++ % 3 === 0)
+      send("OPTIONS", front, { "Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-trace-id" });
+  }, 100);
+  return () => clearInterval(timer);
+}
+
+// The page of cors_report: it shows what there is, refreshes itself under its own Content-Security-Policy, and fits a phone.
+async function checkReport(engine, browser, front, port, screenshot) {
+  const check = (what, good, why) => report(good ? "passed" : "failed", engine, `report: ${what}`, good ? "" : JSON.stringify(why));
+  const stop = traffic(front, port);
+  try {
+    await browser.open(`${front}/report`);
+    const look = () => browser.look(`({
+      state: document.getElementById("state").textContent, failed: document.getElementById("state").className,
+      policies: document.querySelectorAll("#policies .card").length, plots: document.querySelectorAll("polyline[points]").length,
+      denials: document.querySelectorAll("#denials .card").length, codes: [...document.querySelectorAll("#denials .fix code")].map(code => code.textContent),
+      fits: document.documentElement.scrollWidth <= innerWidth, back: getComputedStyle(document.body).backgroundColor,
+      elements: document.querySelectorAll("script").length, })`);
+    const before = await look();
+    check("policies and denials", before.policies > 5 && before.denials > 3, before);
+    check("directives to copy", before.codes.every(code => /^cors_allow_(origin|methods|headers) [^\s;]+;$/.test(code)), before.codes);
+    check("it fits the window", before.fits, before);
+    let after = before;
+    for (let tries = 0; tries < 60 && (after.state === before.state || !after.plots); tries++) {
+      await sleep(250);
+      after = await look();
+    }
+    check("it refreshes itself", after.state !== before.state && after.failed === "", after);
+    check("plots", after.plots >= 2, after);
+    await browser.look(`(document.querySelector("#denials button").click(), 1)`);
+    await sleep(300);
+    const said = await browser.look(`document.querySelector("#denials button").textContent`);
+    check("a directive is copied", said === "Copied" || said === "Press Ctrl+C", said);
+    if (screenshot && browser.page) {
+      // Dark, and on a phone.
+      const { page } = browser;
+      await browser.open(`${front}/report`);
+      await page.setViewport({ width: 1100, height: 720 });
+      await sleep(Number(process.env.CORS_BROWSER_WATCH ?? 10) * 1000);
+      await page.screenshot({ path: screenshot });
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: "dark" }]);
+      const dark = await look();
+      check("dark", dark.back !== before.back, dark.back);
+      await page.setViewport({ width: 360, height: 740, isMobile: true });
+      check("it fits a phone", (await look()).fits, await look());
+      await page.screenshot({ path: screenshot.replace(".png", "-phone.png") });
+      await page.emulateMediaFeatures([]);
+      await page.setViewport({ width: 1180, height: 900 });
+    }
+    const violations = (await browser.console()).filter(line => /Content.Security.Policy/i.test(line) && line.includes("/report"));
+    check("nothing is blocked", violations.length === 0, violations);
+  } finally {
+    stop();
   }
 }
 

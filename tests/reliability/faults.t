@@ -45,9 +45,11 @@ my @directives = (
 	'cors_reject_status 403;',
 	'cors_dry_run on;',
 	'cors_log_level info;',
+	'cors_zone other:1m;',
+	'cors_zone_label a;',
 );
 
-my @entries = qw/ create_main_conf create_loc_conf init_main_conf /;
+my @entries = qw/ create_main_conf create_loc_conf init_main_conf zone::init /;
 
 # The barrier, a request that gets there, and what has to come of it.
 my @panics = (
@@ -64,6 +66,9 @@ my @panics = (
 	['filter::unseen', sub { get('/slash', $a) }, 'no response'],
 	['filter::fail_closed', undef],
 	['filter::early_hints', undef],
+	['filter::count_others', sub { get('/plain', $b) }, '200 Vary: Origin'],
+	['report::respond', sub { get('/report') }, '500'],
+	['init_process', sub { get('/plain', $a) }, "200 -Allow-Origin: $a; Vary: Origin"],
 	['variables::set', sub { get('/variables', $a) },
 		"200 -Allow-Origin: $a; Vary: Origin"],
 	['drop_value', undef],
@@ -84,6 +89,7 @@ my @allocating = (
 	sub { get('/bypass?b=1', $b) },
 	sub { get('/enforce', $a, 'Host: enforces') },
 	sub { get('/enforce', $b, 'Host: enforces') },
+	sub { get('/report') },
 );
 
 my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /);
@@ -91,6 +97,7 @@ my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /);
 my $requests = grep { $_->[1] } @panics;
 my @functions = qw/ serve::filter::handler serve::filter::first serve::filter::body
 	serve::filter::with_policy serve::filter::beside_others serve::phase::handler
+	serve::filter::counting_handler serve::filter::count_denied serve::filter::count_denied_again
 	serve::filter::beside_others_for_all serve::phase::simple_case serve::phase::with_origin
 	serve::phase::other_method serve::phase::not_simple nginx::chain::broken_chain
 	nginx::chain::declines nginx::variable::not_found postconfiguration postconfiguration_of_last /;
@@ -112,6 +119,7 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
+    cors_zone cors:1m;
     DIRECTIVE
 
     server {
@@ -179,6 +187,10 @@ http {
         location /value {
             cors_allow_origin \$arg_o;
             return 200;
+        }
+
+        location /report {
+            cors_report;
         }
 
         location /vary {
