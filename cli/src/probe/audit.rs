@@ -86,7 +86,7 @@ fn variants(origin: &str) -> Vec<(&'static str, String, &'static str)> {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let mut variants = Vec::new();
     if let Some(url::Host::Domain(_)) = url.host() {
-        let registered = psl::domain_str(host).unwrap_or(host);
+        let registered = cors_policy::origin::registrable_domain(host);
         variants.push((
             "prefix",
             format!("{scheme}://{host}.cors-audit.example{port}"),

@@ -612,7 +612,7 @@ fn is_same_site(a: &Url, b: &Url) -> bool {
     let site = |url: &Url| {
         let host = url.host_str().unwrap_or_default().to_owned();
         match url.host() {
-            Some(url::Host::Domain(_)) => psl::domain_str(&host).map_or(host.clone(), str::to_owned),
+            Some(url::Host::Domain(_)) => cors_policy::origin::registrable_domain(&host).to_owned(),
             _ => host,
         }
     };
