@@ -96,7 +96,7 @@ $t->run();
 
 # The reference has all of them in the order of the table, and nothing else
 
-is(@directives, 20, 'there are directives');
+is(@directives, 21, 'there are directives');
 is("@{[map { $_->[0] } @entries]}", "@directives", 'all directives');
 is(join(' ', $reference =~ /^### \$(\w+)$/mg), "@variables", 'all variables');
 is(join(' ', $described =~ /^\| `(\w+)` \|/mg), "@statuses", 'all statuses');

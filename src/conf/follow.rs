@@ -203,7 +203,7 @@ impl Follower {
         }
         if !std::mem::replace(&mut self.announced, true) {
             let (values, path) = (self.note(notes::VALUES), self.path.display());
-            self.say(Level::NOTICE, format_args!("{values} values of \"{path}\" are in force"));
+            self.say(Level::NOTICE, format_args!("\"{path}\" is in force, values: {values}"));
         }
         let identity = match Identity::of(&self.path) {
             Ok(identity) => identity,
