@@ -87,6 +87,7 @@ EOT
 
 mkdir $t->testdir() . '/logs';
 create_certificates($t);
+$t->write_file('tenants.origins', "https://tenant.example\n");
 $t->write_file_expand('nginx.conf', $conf =~ s/EXAMPLE/server {
         listen 127.0.0.1:8080;
     }/r);

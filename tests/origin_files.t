@@ -117,7 +117,7 @@ my @files = (
 # The same with other directives.
 my @directives = (
 	['cors_allow_credentials on;', "http://a.example\n", 'warn',
-		qr/\[cors-insecure-with-credentials\] in $dir\/list:1; credentials/],
+		qr/\[cors-insecure-with-credentials\] in $dir\/list:1/],
 	['cors_allow_credentials on;', "https://*.com\n", 'emerg', qr/\[cors-public-suffix-with-credentials\] in $dir\/list:1/],
 	['cors_allow_credentials on;', "null\n", 'warn', qr/\[cors-null-with-credentials\] in $dir\/list:1/],
 	['cors_allow_origin *;', "$a\n", 'emerg', qr/\[cors-any-not-alone\]/],
@@ -136,7 +136,7 @@ my @ways = (
 	['hard link', sub { put('new', $_[0]); unlink "$dir/list"; link "$dir/new", "$dir/list"; unlink "$dir/new" }],
 );
 
-$t->plan(@files + @directives + 13 + @ways + 30);
+$t->plan(@files + @directives + 13 + @ways + 28);
 
 mkdir "$dir/first";
 mkdir "$dir/second";
@@ -216,12 +216,12 @@ is_denied('/file', 'never', 'https://two.a.example');
 
 # Mistakes
 
-my $errors = errors();
+my $errors = errors($t);
 is($errors, 0, 'no errors yet');
 put('list', "$a\nb.example\nc.example\n");
-ok(logged(qr/\[error\] .*"b.example" has no scheme.*write "https:\/\/b.example" \[cors-no-scheme\] in $dir\/list:2; another line has a mistake; the old list stays in force/), 'a mistake is logged');
+ok(logged($t, qr/\[error\] .*"b.example" has no scheme.*write "https:\/\/b.example" \[cors-no-scheme\] in $dir\/list:2; another line has a mistake; the old list stays in force/), 'a mistake is logged');
 sleep 0.5;
-is(errors(), 1, 'once');
+is(errors($t), 1, 'once');
 is_allowed('/file', 'the old list with a mistake', 'https://two.a.example.org');
 like(content(get('/report')), qr!^nginx_cors_origin_file_errors_total\{file="$dir/list"\} 1$!m, 'counted');
 like(content(get('/report')), qr!^nginx_cors_origin_file_origins\{file="$dir/list"\} 1$!m, 'values');
@@ -229,19 +229,19 @@ my ($loaded) = content(get('/report')) =~ m!^nginx_cors_origin_file_loaded_times
 cmp_ok(abs(time() - $loaded), '<', 60, 'loaded');
 
 unlink "$dir/list";
-ok(logged(qr/\[error\] .*list" cannot be read: No such file .*the old list stays in force/), 'a missing file is logged');
+ok(logged($t, qr/\[error\] .*list" cannot be read: No such file .*the old list stays in force/), 'a missing file is logged');
 sleep 1;
-is(errors(), 2, 'a missing file is logged once');
+is(errors($t), 2, 'a missing file is logged once');
 is_allowed('/file', 'the old list without a file', 'https://two.a.example.org');
 
 put('list', "$a\n");
 ok(in_force($a), 'restored');
-is(errors(), 2, 'without an error');
+is(errors($t), 2, 'without an error');
 
 for my $bad (['a directory', sub { mkdir "$dir/list" }], ['a FIFO', sub { mkfifo("$dir/list", 0600) }]) {
 	unlink "$dir/list";
 	$bad->[1]->();
-	ok(logged(qr/\[error\] .*\[cors-not-regular-file\]/), "$bad->[0] while nginx runs");
+	ok(logged($t, qr/\[error\] .*\[cors-not-regular-file\]/), "$bad->[0] while nginx runs");
 	rmdir "$dir/list";
 	unlink "$dir/list";
 	put('list', "$a\n");
@@ -252,11 +252,11 @@ for my $bad (['a directory', sub { mkdir "$dir/list" }], ['a FIFO', sub { mkfifo
 # A worker dies
 
 for my $round (1 .. 3) {
-	my @workers = workers();
+	my @workers = workers($t);
 	my ($reads) = $t->read_file('error.log') =~ /.*\[notice\] (\d+)#.* is in force/s;
 	kill 'KILL', $reads;
 	for (1 .. 50) {
-		last if grep({ $_ != $reads } workers()) == 3;
+		last if grep({ $_ != $reads } workers($t)) == 3;
 		sleep 0.1;
 	}
 	my $origin = "https://round$round.a.example";
@@ -266,7 +266,7 @@ for my $round (1 .. 3) {
 
 # A reload, and a worker that has been stopped
 
-my @workers = workers();
+my @workers = workers($t);
 kill 'STOP', $workers[0];
 put('list', "https://three.a.example\n");
 sleep 1;
@@ -306,7 +306,7 @@ sub in_force {
 }
 
 sub logged {
-	my ($message) = @_;
+	my ($t, $message) = @_;
 
 	for (1 .. 40 * WITHIN) {
 		return 1 if $t->read_file('error.log') =~ $message;
@@ -316,11 +316,15 @@ sub logged {
 }
 
 sub errors {
+	my ($t) = @_;
+
 	my $number = () = $t->read_file('error.log') =~ /\[error\] .*cors_allow_origin_file/g;
 	return $number;
 }
 
 sub workers {
+	my ($t) = @_;
+
 	my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
 	return split ' ', `ps -o pid= --ppid $master`;
 }
