@@ -43,7 +43,8 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ("ngx_shm_t", &["addr", "size", "name", "log", "exists"]),
     ("ngx_shm_zone_t", &["data", "shm", "init", "tag"]),
     ("ngx_slab_pool_t", &["pfree", "mutex", "data"]),
-    ("ngx_connection_t", &["data", "log", "pool"]),
+    ("ngx_connection_t", &["data", "fd", "log", "pool"]),
+    ("ngx_event_t", &["data", "handler", "log", "timer"]),
     ("ngx_command_t", &["name", "type", "set", "conf", "offset", "post"]),
     ("ngx_conf_file_t", &["file", "line"]),
     (
@@ -157,6 +158,8 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("ngx_http_request_t", "internal", "INTERNAL"),
     ("ngx_http_request_t", "keepalive", "KEEPALIVE"),
     ("ngx_http_request_t", "error_page", "ERROR_PAGE"),
+    ("ngx_event_t", "timer_set", "TIMER_SET"),
+    ("ngx_event_t", "cancelable", "CANCELABLE"),
     ("ngx_buf_t", "last_buf", "LAST_BUF"),
     ("ngx_buf_t", "last_in_chain", "LAST_IN_CHAIN"),
     ("ngx_http_core_loc_conf_t", "exact_match", "EXACT_MATCH"),

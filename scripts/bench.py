@@ -257,6 +257,7 @@ def cases(quick):
         values = list_of("cors_allow_origin_regex", expressions(n))
         result.append(Case("allowed", f"module, {n:,} expressions", values + REST + HELLO, GET))
     result.append(Case("allowed", "module, 1 exact, cors_zone", module_origins(1) + HELLO, GET, ZONE))
+    result.append(Case("allowed", "module, 1,000 exact in a file", "cors_allow_origin_file origins;" + REST + HELLO, GET))
     result.append(Case("allowed", "module, *", "cors_allow_origin *;" + HELLO, GET))
     for group, sent in (("denied", GET_DENIED), ("no Origin", GET_PLAIN)):
         result += [
@@ -327,6 +328,8 @@ class Bench:
         self.upstream = None
         self.dir = tempfile.mkdtemp(prefix="cors-bench-")
         os.chmod(self.dir, 0o755)
+        with open(os.path.join(self.dir, "origins"), "w") as file:
+            file.writelines(f"{value}\n" for value in exact(1_000))
 
     def configure(self, case, single, workers=1):
         path = os.path.join(self.dir, "nginx.conf")

@@ -37,6 +37,16 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
+# packages ARGUMENT...: apt-get, one at a time, because it refuses to run beside itself. What a package starts must keep neither
+# this lock nor that of scripts/build.
+packages() {
+    mkdir -p "$BUILD"
+    (
+        flock 8
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get "$@" </dev/null 8>&- 9>&-
+    ) 8>"$BUILD/.packages"
+}
+
 # need PACKAGE...: installs those Debian packages that are missing. Elsewhere it does nothing, and the checks for what
 # they hold say what to install.
 need() {
@@ -48,12 +58,11 @@ need() {
     ((${#missing[@]})) || return 0
     ((EUID == 0)) || have sudo || die "not installed: ${missing[*]}; as root: apt-get install ${missing[*]}"
     say "Installing ${missing[*]}"
-    local install=(as_root env DEBIAN_FRONTEND=noninteractive
-        apt-get install -qq -y --no-install-recommends --no-remove "${missing[@]}")
+    local install=(packages install -qq -y --no-install-recommends --no-remove "${missing[@]}")
     # A fresh machine has no package lists, an old one has lists of versions that are gone.
-    "${install[@]}" >/dev/null 2>&1 </dev/null && return 0
-    as_root apt-get update -qq >&2 </dev/null || true
-    "${install[@]}" >&2 </dev/null || die "could not install ${missing[*]}: see apt-get's message above"
+    "${install[@]}" >/dev/null 2>&1 && return 0
+    packages update -qq >&2 || true
+    "${install[@]}" >&2 || die "could not install ${missing[*]}: see apt-get's message above"
 }
 
 # The oldest Rust that compiles the module.

@@ -53,6 +53,9 @@ unsafe impl HttpModuleLocationConf for LocationConf {
 /// Whether a configuration that this process has read has a zone.
 static HAS_ZONE: AtomicBool = AtomicBool::new(false);
 
+/// Whether this process serves requests.
+static IS_WORKER: AtomicBool = AtomicBool::new(false);
+
 static CONTEXT: ngx_http_module_t = ngx_http_module_t {
     preconfiguration: None,
     postconfiguration: Some(postconfiguration),
@@ -70,6 +73,7 @@ pub static mut ngx_http_cors_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of!(CONTEXT).cast_mut().cast(),
     commands: ptr::addr_of_mut!(conf::directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_module: Some(init_module),
     init_process: Some(init_process),
     ..ngx_module_t::default()
 };
@@ -163,9 +167,25 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
 /// A worker process starts.
 unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     guard(Log::of_cycle, (), || {
+        IS_WORKER.store(true, Relaxed);
         // SAFETY: nginx calls it with the cycle that the process runs.
-        if let Some(counting) = unsafe { main_conf_of::<MainConf>(cycle) }.and_then(|main| main.counting) {
-            counting.start_worker(worker());
+        if let Some(main) = unsafe { main_conf_of::<MainConf>(cycle) } {
+            if let Some(counting) = main.counting {
+                counting.start_worker(worker());
+            }
+            main.follow_files();
+        }
+    });
+    Code::OK.0
+}
+
+/// A configuration is about to be used. A process that works without a master (`master_process off`) starts once, and goes on with
+/// each configuration that it reads.
+unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(Log::of_cycle, (), || {
+        // SAFETY: nginx calls it with a cycle whose configuration has been read.
+        if let (true, Some(main)) = (IS_WORKER.load(Relaxed), unsafe { main_conf_of::<MainConf>(cycle) }) {
+            main.follow_files();
         }
     });
     Code::OK.0

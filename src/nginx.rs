@@ -2,7 +2,8 @@
 //! above reads as safe Rust. Nothing here knows of a policy or of a CORS field.
 //!
 //! Each wrapper promises the same: what it hands out lives as long as the request (`'r`) or the configuration that it comes
-//! from, and nginx calls the module from one thread.
+//! from, and nginx calls the module from one thread. The exceptions are what [`thread`] starts: it may use [`disk`] and
+//! [`region`], and nothing that is nginx's.
 
 pub mod answer;
 pub mod barrier;
@@ -10,6 +11,7 @@ pub mod chain;
 pub mod clock;
 pub mod complex_value;
 pub mod configuration;
+pub mod disk;
 pub mod fallible;
 #[cfg(feature = "fault-injection")]
 pub mod fault;
@@ -18,9 +20,13 @@ pub mod headers_in;
 pub mod headers_out;
 mod layout;
 pub mod log;
+pub mod region;
 pub mod request;
 pub mod slot;
 pub mod strings;
+mod system;
+pub mod thread;
+pub mod timer;
 pub mod variable;
 pub mod zone;
 

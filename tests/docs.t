@@ -87,6 +87,7 @@ EOT
 
 mkdir $t->testdir() . '/logs';
 create_certificates($t);
+$t->write_file('tenants.origins', "https://tenant.example\n");
 $t->write_file_expand('nginx.conf', $conf =~ s/EXAMPLE/server {
         listen 127.0.0.1:8080;
     }/r);
@@ -96,7 +97,7 @@ $t->run();
 
 # The reference has all of them in the order of the table, and nothing else
 
-is(@directives, 20, 'there are directives');
+is(@directives, 21, 'there are directives');
 is("@{[map { $_->[0] } @entries]}", "@directives", 'all directives');
 is(join(' ', $reference =~ /^### \$(\w+)$/mg), "@variables", 'all variables');
 is(join(' ', $described =~ /^\| `(\w+)` \|/mg), "@statuses", 'all statuses');

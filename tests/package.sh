@@ -38,7 +38,7 @@ soon() {
 }
 
 install_package() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --reinstall --allow-downgrades "$1"
+    packages install -y --reinstall --allow-downgrades "$1"
 }
 
 site() {
@@ -84,10 +84,10 @@ main() {
 
     site ""
     check "a reload without directives" as_root nginx -s reload
-    check "removal" as_root apt-get remove -y "$NAME"
+    check "removal" packages remove -y "$NAME"
     check "nginx -t after it" as_root nginx -t
     check "it serves after it" soon says / "HTTP/1.1 200 OK"
-    check "purge" as_root apt-get purge -y "$NAME"
+    check "purge" packages purge -y "$NAME"
     check "nothing of it is left" test ! -e /etc/nginx/modules-enabled/50-mod-http-cors.conf
     check "nginx -t after that" as_root nginx -t
     check "a reload after that" as_root nginx -s reload

@@ -5,10 +5,13 @@
 //!
 //! [CORS protocol]: https://fetch.spec.whatwg.org/#http-cors-protocol
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::facts::{Facts, Field};
-use crate::origins::Evaluated;
+use crate::flat::List;
+use crate::nearest::Near;
+use crate::origins::{Evaluated, Listed};
 use crate::preflight::{self, Missing};
 use crate::{Methods, Origins, RequestHeaders};
 
@@ -17,6 +20,8 @@ use crate::{Methods, Origins, RequestHeaders};
 pub struct Rules {
     /// The allowed origins.
     pub origins: Arc<Origins>,
+    /// Files of allowed origins, in addition.
+    pub files: Rc<[Rc<List>]>,
     /// The methods that scripts may use.
     pub methods: Arc<Methods>,
     /// The request headers that scripts may set.
@@ -117,6 +122,35 @@ pub struct Decision {
 }
 
 impl Rules {
+    /// What exact origins alone say about most origins. Makes no calls.
+    #[inline(always)]
+    pub fn lists(&self, origin: &[u8]) -> Listed {
+        match self.origins.lists(origin) {
+            Listed::Unknown if self.files.iter().any(|file| file.current().lists(origin)) => Listed::Yes,
+            listed => listed,
+        }
+    }
+
+    /// Whether an origin of which [`Rules::lists`] does not know is allowed.
+    pub fn allows_unlisted(&self, origin: &[u8]) -> bool {
+        self.origins.allows_unlisted(origin) || self.files.iter().any(|file| file.current().allows(origin))
+    }
+
+    /// Whether the only `Origin` field of a request contains an allowed origin. Not called if the rule is `*`.
+    pub fn allows(&self, origin: &[u8]) -> bool {
+        match self.lists(origin) {
+            Listed::Yes => true,
+            Listed::No => false,
+            Listed::Unknown => self.allows_unlisted(origin),
+        }
+    }
+
+    /// The nearest of the exact origins and patterns to an origin that none of them allows; of a long list, only a part is compared.
+    pub fn nearest<'s>(&'s self, origin: &[u8]) -> Option<Near<'s>> {
+        let files = self.files.iter().filter_map(|file| file.current().nearest(origin));
+        self.origins.nearest(origin).into_iter().chain(files).min()
+    }
+
     /// The value of `Access-Control-Allow-Origin`. `by_value` looks up the origin in values that are known only at run time
     /// (see [`crate::origins::evaluated`]). It is called only if the configured origins do not allow the origin.
     #[inline]
@@ -127,7 +161,7 @@ impl Rules {
         }
         // A browser sends one `Origin`. More of them are not an origin that could be compared.
         let origin = origin.one();
-        if origin.is_some_and(|origin| self.origins.allows(origin)) {
+        if origin.is_some_and(|origin| self.allows(origin)) {
             return Grant::Origin;
         }
         match (by_value(), origin) {
@@ -185,6 +219,7 @@ impl Rules {
 mod tests {
     use super::*;
     use crate::facts::MethodKind;
+    use crate::flat::{self, Flat};
     use crate::OriginsBuilder;
 
     fn rules(origins: &[&str], enforce: bool) -> Rules {
@@ -194,6 +229,7 @@ mod tests {
         }
         Rules {
             origins: Arc::new(builder.build().0),
+            files: Rc::default(),
             methods: Arc::new(Methods::safelisted()),
             headers: Arc::default(),
             credentials: false,
@@ -242,6 +278,41 @@ mod tests {
                 assert_eq!(status.as_str(), expected, "{facts:?} {enforce}");
             }
         }
+    }
+
+    #[test]
+    fn files_allow_in_addition() {
+        let mut builder = OriginsBuilder::default();
+        builder.add(b"https://one.a.example", ()).unwrap();
+        builder.add_file([].into_iter()).unwrap();
+        let rules = Rules {
+            origins: Arc::new(builder.build().0),
+            files: [Rc::new(List::default()), Rc::default()].into(),
+            ..rules(&[], false)
+        };
+        let replace = |at: usize, text: &'static str| {
+            let contents = flat::check(text.as_bytes()).ok().unwrap();
+            let (words, bytes) = contents.memory();
+            let (words, bytes) = (vec![0; words].leak(), vec![0; bytes].leak());
+            contents.write(words, bytes);
+            rules.files[at].replace(Flat::new(words, bytes).unwrap());
+        };
+        let allowed = |values: [bool; 4]| {
+            let origins = ["https://one.a.example", "https://two.a.example", "https://x.b.example", "null"];
+            for (origin, allowed) in origins.into_iter().zip(values) {
+                assert_eq!(rules.allows(origin.as_bytes()), allowed, "{origin}");
+            }
+        };
+        allowed([true, false, false, false]);
+        replace(0, "https://two.a.example");
+        replace(1, "https://*.b.example\nnull");
+        allowed([true, true, true, true]);
+        assert_eq!(rules.lists(b"https://two.a.example"), Listed::Yes);
+        assert_eq!(rules.lists(b"https://six.a.example"), Listed::Unknown);
+        let near = rules.nearest(b"https://two.a.example:1").unwrap();
+        assert_eq!(near.value().concat(), "https://two.a.example");
+        replace(0, "");
+        allowed([true, false, true, true]);
     }
 
     #[test]

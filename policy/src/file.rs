@@ -17,8 +17,21 @@ pub fn lines(contents: &[u8]) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
+/// The longest value of a line that is looked at. No origin is that long, and neither is a pattern.
+const MAX_VALUE: usize = 1024;
+
 /// The value of a line.
 fn check(value: &[u8]) -> Result<&str, Problem> {
+    // What is permitted is ASCII.
+    if rule::is_plain(value) {
+        return Ok(std::str::from_utf8(value).unwrap_or_default());
+    }
+    if value.contains(&0) {
+        return Err(Problem::new(value, Reason::BinaryFile));
+    }
+    if value.len() > MAX_VALUE {
+        return Err(Problem::new(value, Reason::LongLine));
+    }
     if value.contains(&b'$') && !rule::is_expression(value) {
         return Err(Problem::new(value, Reason::VariableInFile));
     }
@@ -27,7 +40,6 @@ fn check(value: &[u8]) -> Result<&str, Problem> {
     }
     match parse_rule(value) {
         Ok(Rule::Any) => Err(Problem::new(value, Reason::AnyInFile)),
-        // What is permitted is ASCII.
         Ok(_) => Ok(std::str::from_utf8(value).unwrap_or_default()),
         Err(problem) => match problem.reason {
             Reason::IsExpression(_) => Err(Problem::new(value, Reason::ExpressionInFile)),
@@ -81,5 +93,21 @@ mod tests {
             assert_eq!(problem.suggestion.as_deref(), *suggestion, "{value}");
         }
         assert_eq!(lines(&contents).count(), rows.len());
+    }
+
+    #[test]
+    fn what_is_not_a_list() {
+        let long = "a".repeat(1 << 20);
+        for (contents, reason) in [
+            (&b"\xff\xfeh\0t\0t\0p\0"[..], Reason::BinaryFile),
+            (b"https://a.example\0", Reason::BinaryFile),
+            (long.as_bytes(), Reason::LongLine),
+            (format!("https://{long}.example").as_bytes(), Reason::LongLine),
+        ] {
+            let found: Vec<_> = lines(contents).map(|(_, value)| value.unwrap_err()).collect();
+            assert_eq!(found.iter().map(|problem| &problem.reason).collect::<Vec<_>>(), [&reason]);
+            assert!(found[0].to_string().len() < 600, "{}", found[0]);
+        }
+        assert_eq!(lines(format!("# {long}").as_bytes()).count(), 0);
     }
 }

@@ -134,8 +134,9 @@ impl Frequent {
     ///
     /// The entry is not compared any further: nobody who does not know the secret can find two things of the same hash.
     #[inline(always)]
-    pub fn count_first(&self, memory: &[AtomicU64], hash: u64, now: u64) -> bool {
-        let slot = memory.get(self.table + (hash as usize & (self.slots - 1))).map_or(0, |slot| slot.load(Relaxed));
+    pub fn count_first(&self, memory: &[AtomicU64], hash: u64, now: impl FnOnce() -> u64) -> bool {
+        let Some(slot) = memory.get(self.table + (hash as usize & (self.slots - 1))) else { return false };
+        let slot = slot.load(Relaxed);
         (slot ^ hash) >> NUMBER == 0 && count_in(memory, slot as usize & MOST, hash, now)
     }
 
@@ -145,7 +146,7 @@ impl Frequent {
     }
 
     fn count_hash(&self, memory: &[AtomicU64], hash: u64, now: u64) -> bool {
-        self.find(memory, hash).is_some_and(|number| count_in(memory, number + 1, hash, now))
+        self.find(memory, hash).is_some_and(|number| count_in(memory, number + 1, hash, || now))
     }
 
     /// The number of the entry that a slot of the table has for a hash.
@@ -374,7 +375,7 @@ impl Frequent {
 
 /// Counts in the entry whose number plus one this is.
 #[inline(always)]
-fn count_in(memory: &[AtomicU64], number: usize, hash: u64, now: u64) -> bool {
+fn count_in(memory: &[AtomicU64], number: usize, hash: u64, now: impl FnOnce() -> u64) -> bool {
     let Some(entry) = entry(memory, number.wrapping_sub(1)) else { return false };
     let before = entry[COUNT].load(Acquire);
     if entry[HASH].load(Relaxed) != hash || before & COUNT_MASK == 0 {
@@ -383,7 +384,7 @@ fn count_in(memory: &[AtomicU64], number: usize, hash: u64, now: u64) -> bool {
     // It fails if the entry gets another content meanwhile.
     let is_counted = entry[COUNT].compare_exchange(before, before + 1, AcqRel, Relaxed).is_ok();
     if is_counted {
-        entry[LAST].store(now, Relaxed);
+        entry[LAST].store(now(), Relaxed);
     }
     is_counted
 }
@@ -619,7 +620,7 @@ mod tests {
             let hash = Frequent::hash(table.frequent.start(kind), text);
             let key = Key { kind, texts: [text, b""] };
             let Table { frequent, memory } = &table;
-            if !frequent.count_first(memory, hash, 0) && !frequent.count(memory, &key, 0) {
+            if !frequent.count_first(memory, hash, || 0) && !frequent.count(memory, &key, 0) {
                 let _held = lock.lock().unwrap();
                 frequent.add(memory, &key, 0);
             }

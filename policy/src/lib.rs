@@ -7,6 +7,7 @@
 //! - exact origins are looked up in one hash table ([`set`]), whatever their number, without being parsed;
 //! - patterns are looked up in the same kind of table, by the ends of the host that are as long as that of some pattern
 //!   ([`pattern`]);
+//! - the origins of a file are in tables of the same kinds, in memory that the web server provides ([`flat`]);
 //! - all expressions of a policy are compiled into one automaton over the alphabet of origins ([`expression`]).
 //!
 //! The rules are those of the Fetch standard (CORS protocol, CORS-preflight fetch), RFC 6454 and RFC 9110.
@@ -21,6 +22,7 @@ mod exposure;
 pub mod expression;
 pub mod facts;
 pub mod file;
+pub mod flat;
 pub mod frequent;
 mod habits;
 pub mod headers;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::flat::Flat;
 use crate::origin::{self, Tuple};
 use crate::{list, Origins};
 
@@ -53,9 +54,20 @@ impl<'a> Near<'a> {
 impl Origins {
     /// The nearest of the exact origins and patterns to an origin that none of them allows; of a long list, only a part is compared.
     pub fn nearest<'s>(&'s self, origin: &[u8]) -> Option<Near<'s>> {
-        let origin = origin::parse(origin)?;
-        self.values().take(MOST).filter_map(|value| near(value, &origin)).min()
+        nearest(self.values(), origin)
     }
+}
+
+impl<'a> Flat<'a> {
+    /// The same for the values of a file.
+    pub fn nearest(&self, origin: &[u8]) -> Option<Near<'a>> {
+        nearest(self.values(), origin)
+    }
+}
+
+fn nearest<'v>(values: impl Iterator<Item = &'v [u8]>, origin: &[u8]) -> Option<Near<'v>> {
+    let origin = origin::parse(origin)?;
+    values.take(MOST).filter_map(|value| near(value, &origin)).min()
 }
 
 /// The nearest of the words in the value of a variable.

@@ -1,4 +1,4 @@
-//! The origin rules of a policy, all kinds together: `cors_allow_origin` and `cors_allow_origin_regex`.
+//! The origin rules of a policy, all kinds together: `cors_allow_origin` and `cors_allow_origin_regex`, and what files add to them.
 
 use crate::expression::{self, Expressions, Source};
 use crate::origin;
@@ -11,7 +11,7 @@ use crate::{list, Problem, Reason};
 #[derive(Default)]
 pub struct Origins {
     any: bool,
-    /// Whether there are neither patterns nor expressions.
+    /// Whether there are neither patterns, expressions nor files.
     is_exact: bool,
     /// Exact origins, and those that [`origin::is_named`].
     exact: Set,
@@ -128,6 +128,7 @@ pub fn unusable(word: &[u8]) -> Problem {
 }
 
 /// A value that is right or wrong only together with `cors_allow_credentials`.
+#[derive(Clone)]
 pub struct Concern<P> {
     /// The place of the value.
     pub place: P,
@@ -150,6 +151,11 @@ enum ConcernKind {
 }
 
 impl<P> Concern<P> {
+    /// The same about another place.
+    pub fn at<Q>(&self, place: Q) -> Concern<Q> {
+        Concern { place, directive: self.directive, value: self.value.clone(), kind: self.kind.clone() }
+    }
+
     /// Why the value is refused or doubted, if it is.
     fn reason(&self, credentials: bool) -> Option<Reason> {
         Some(match (&self.kind, credentials) {
@@ -164,6 +170,43 @@ impl<P> Concern<P> {
             (_, false) => return None,
         })
     }
+}
+
+impl ConcernKind {
+    /// What a value is concerned about, apart from expressions.
+    fn of(rule: &Rule<'_>, text: &str) -> Option<ConcernKind> {
+        match rule {
+            Rule::Any => Some(ConcernKind::Any),
+            Rule::Exact if text == "null" => Some(ConcernKind::Null),
+            Rule::Pattern(p) if p.host.strip_prefix('.').is_some_and(origin::is_public_suffix) => {
+                Some(ConcernKind::PublicSuffix)
+            }
+            _ if !origin::is_secure(text) => Some(ConcernKind::Insecure),
+            _ => None,
+        }
+    }
+}
+
+/// What a value of a file is concerned about. The place is its line.
+pub(crate) fn concern_of_file(rule: &Rule<'_>, text: &str, line: usize) -> Option<Concern<usize>> {
+    let kind = ConcernKind::of(rule, text)?;
+    Some(Concern { place: line, directive: "cors_allow_origin_file", value: text.to_owned(), kind })
+}
+
+impl<P> Concern<P> {
+    /// Whether both are about the same, and at most a warning.
+    pub(crate) fn is_like<Q>(&self, other: &Concern<Q>) -> bool {
+        self.kind == other.kind && self.kind != ConcernKind::PublicSuffix
+    }
+}
+
+/// What is doubtful about a scheme that looks like `https`.
+pub(crate) fn misspelt(value: &str) -> Option<Problem> {
+    let (scheme, rest) = value.split_once("://")?;
+    rule::is_misspelt(scheme).then(|| {
+        let suggestion = rule::accepted(format!("https://{rest}"));
+        Problem::new(value.as_bytes(), Reason::MisspeltScheme).suggesting(suggestion)
+    })
 }
 
 /// The problems of a level, each with what it is about: all errors, and one warning of each kind for each directive.
@@ -192,6 +235,7 @@ pub struct OriginsBuilder<P> {
     written: Set,
     concerns: Vec<Concern<P>>,
     variables: bool,
+    files: bool,
     /// Whether a value was rejected. `*` must be the only value, and rejected values count.
     refused: bool,
 }
@@ -204,6 +248,7 @@ impl<P> Default for OriginsBuilder<P> {
             written: Set::default(),
             concerns: Vec::new(),
             variables: false,
+            files: false,
             refused: false,
         }
     }
@@ -227,26 +272,18 @@ impl<P: Clone> OriginsBuilder<P> {
         }
         // What got here is ASCII.
         let text = std::str::from_utf8(value).unwrap_or_default();
-        let kind = match rule {
-            Rule::Any => Some(ConcernKind::Any),
-            Rule::Exact if value == b"null" => Some(ConcernKind::Null),
-            Rule::Pattern(p) if p.host.strip_prefix('.').is_some_and(origin::is_public_suffix) => {
-                Some(ConcernKind::PublicSuffix)
-            }
-            _ if !origin::is_secure(text) => Some(ConcernKind::Insecure),
-            _ => None,
-        };
-        if let Some(kind) = kind {
+        if let Some(kind) = ConcernKind::of(&rule, text) {
             self.concern(LIST, text, kind, place);
         }
         self.check_wildcard_is_alone()?;
-        match origin::scheme_len(value).map(|start| (&text[..start - 3], &text[start..])) {
-            Some((scheme, rest)) if rule::is_misspelt(scheme) => {
-                let suggestion = rule::accepted(format!("https://{rest}"));
-                Err(Problem::new(value, Reason::MisspeltScheme).suggesting(suggestion))
-            }
-            _ => Ok(()),
-        }
+        misspelt(text).map_or(Ok(()), Err)
+    }
+
+    /// Notes that there is a file, with what is to be checked again of its values.
+    pub fn add_file(&mut self, concerns: impl Iterator<Item = Concern<P>>) -> Result<(), Problem> {
+        self.files = true;
+        self.concerns.extend(concerns);
+        self.check_wildcard_is_alone()
     }
 
     fn concern(&mut self, directive: &'static str, value: &str, kind: ConcernKind, place: P) {
@@ -295,7 +332,8 @@ impl<P: Clone> OriginsBuilder<P> {
             || !self.origins.exact.is_empty()
             || !self.origins.patterns.is_empty()
             || !self.sources.is_empty()
-            || self.variables;
+            || self.variables
+            || self.files;
         if self.origins.any && others {
             return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }
@@ -306,7 +344,7 @@ impl<P: Clone> OriginsBuilder<P> {
     pub fn build(mut self) -> Built<P> {
         self.origins.exact.shrink();
         self.origins.expressions = Expressions::new(&self.sources);
-        self.origins.is_exact = self.origins.patterns.is_empty() && self.sources.is_empty();
+        self.origins.is_exact = self.origins.patterns.is_empty() && self.sources.is_empty() && !self.files;
         (self.origins, self.concerns)
     }
 }

@@ -8,15 +8,37 @@
 
 use crate::origin::{is_labels, is_port, scheme_len, MAX_HOST};
 use crate::rule::Pattern;
-use crate::set::{fold, hash, Table};
+use crate::set::{fold, hash, Table, View};
+
+/// What is known of all patterns of a set.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Shapes {
+    /// Bit `n` is set if the host of a pattern, with its dot, is `n` bytes long.
+    pub lengths: [u64; MAX_HOST / 64 + 1],
+    /// Whether a pattern has any port.
+    pub any_port: bool,
+}
+
+impl Shapes {
+    /// Takes note of a pattern.
+    pub fn add(&mut self, pattern: &Pattern<'_>) {
+        self.lengths[pattern.host.len() / 64] |= 1 << (pattern.host.len() % 64);
+        self.any_port |= pattern.port == ":*";
+    }
+}
 
 /// A set of patterns.
 #[derive(Default)]
 pub struct Patterns {
     keys: Table,
-    /// Bit `n` is set if the host of a pattern, with its dot, is `n` bytes long.
-    lengths: [u64; MAX_HOST / 64 + 1],
-    any_port: bool,
+    shapes: Shapes,
+}
+
+/// The patterns of a set, wherever its memory is.
+#[derive(Clone, Copy)]
+pub(crate) struct PatternsView<'a> {
+    pub keys: View<'a>,
+    pub shapes: &'a Shapes,
 }
 
 /// The parts of a key, or of what looks like an origin.
@@ -90,17 +112,20 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-fn key_hash(key: &[u8]) -> u32 {
+/// The key of a pattern.
+pub(crate) fn key(Pattern { scheme, host, port }: &Pattern<'_>) -> String {
+    format!("{scheme}://{host}{port}")
+}
+
+pub(crate) fn key_hash(key: &[u8]) -> u32 {
     Parts::of(key).map_or(0, Parts::hash)
 }
 
 impl Patterns {
     /// Adds a pattern, and returns whether it was new.
     pub fn insert(&mut self, pattern: &Pattern<'_>) -> bool {
-        let Pattern { scheme, host, port } = pattern;
-        self.lengths[host.len() / 64] |= 1 << (host.len() % 64);
-        self.any_port |= *port == ":*";
-        self.keys.insert(format!("{scheme}://{host}{port}").as_bytes(), key_hash)
+        self.shapes.add(pattern);
+        self.keys.insert(key(pattern).as_bytes(), key_hash)
     }
 
     /// Whether the set is empty.
@@ -110,12 +135,19 @@ impl Patterns {
 
     /// The patterns, without the `*` before a dot.
     pub fn values(&self) -> impl Iterator<Item = &[u8]> {
-        self.keys.iter()
+        self.keys.view().iter()
     }
 
     /// Whether a pattern covers `origin`, and it is well-formed.
-    #[inline(never)]
     pub fn matches(&self, origin: &[u8]) -> bool {
+        PatternsView { keys: self.keys.view(), shapes: &self.shapes }.matches(origin)
+    }
+}
+
+impl PatternsView<'_> {
+    /// Whether a pattern covers `origin`, and it is well-formed.
+    #[inline(never)]
+    pub fn matches(self, origin: &[u8]) -> bool {
         let Some(parts) = Parts::of(origin) else { return false };
         let host = parts.host;
         if host.len() > MAX_HOST {
@@ -134,13 +166,13 @@ impl Patterns {
 
     /// Whether a pattern has this host, which is an end of the origin's.
     #[inline(always)]
-    fn covers(&self, parts: Parts<'_>, host: &[u8]) -> bool {
+    fn covers(self, parts: Parts<'_>, host: &[u8]) -> bool {
         let length = host.len();
-        self.lengths.get(length / 64).is_some_and(|bits| bits >> (length % 64) & 1 != 0)
+        self.shapes.lengths.get(length / 64).is_some_and(|bits| bits >> (length % 64) & 1 != 0)
             && self.has(Parts { host, ..parts })
     }
 
-    fn has(&self, parts: Parts<'_>) -> bool {
+    fn has(self, parts: Parts<'_>) -> bool {
         let find = |parts: Parts<'_>| {
             let len = parts.scheme.len() + parts.host.len() + parts.port.len();
             let Ok(len) = u16::try_from(len) else { return false };
@@ -148,7 +180,7 @@ impl Patterns {
         };
         // A `*` in an origin is not a port.
         (find(parts) && parts.port != b":*")
-            || (self.any_port
+            || (self.shapes.any_port
                 && (parts.port.is_empty() || is_port(parts.port, &parts.scheme[..parts.scheme.len() - 3]))
                 && find(Parts { port: b":*", ..parts }))
     }

@@ -277,6 +277,24 @@ reasons! {
     error ExpressionInFile => "is a regular expression, which cannot be in a file of origins; write origins or patterns, or use cors_allow_origin_regex",
     /// `https://a.example https://b.example` in a line of a file of origins
     error SeveralInLine => "contains several values; a file of origins has one in each line",
+    /// A line of a megabyte in a file of origins
+    error LongLine => "is longer than any origin; a file of origins has one origin or pattern in each line",
+    /// A zero byte in a file of origins
+    error BinaryFile => "contains a zero byte, so the file is not a list of origins; write one origin or pattern in each line, as ASCII text",
+    /// More mistakes in a file of origins than are shown
+    error MoreMistakes(number) => "has {number} more lines with mistakes",
+    /// A file of origins that does not exist, or may not be read
+    error UnreadableFile(message) => "cannot be read: {message}",
+    /// A directory, a FIFO or a device in place of a file of origins
+    error NotRegularFile => "is not a regular file; write the path of a file with one origin in each line",
+    /// A file of origins of 4 GB
+    error LargeFile(most) => "is too large; a file of origins has at most {most}",
+    /// A file of origins for which there is no memory.
+    error NoMemory(message) => "cannot be kept in shared memory: {message}",
+    /// A file of origins that everyone can change
+    warning WritableFile => "can be changed by every user of this machine, who could allow any origin; remove the permission to write for others",
+    /// A file of origins in a directory that everyone can change
+    warning WritableDirectory => "is in a directory in which every user of this machine can replace files, and so allow any origin; remove the permission to write for others",
 
     /// A method that is not a token.
     error NotMethod => "is not a valid method",

@@ -101,6 +101,21 @@ pub struct Report {
     pub policies: Vec<Policy>,
     /// The denials, the most frequent first.
     pub denials: Vec<Denial>,
+    /// The files of origins, in the order of the configuration.
+    pub files: Vec<File>,
+}
+
+/// A file of origins.
+#[derive(Debug, Default)]
+pub struct File {
+    /// Its path.
+    pub path: String,
+    /// How often a change has been refused.
+    pub errors: u64,
+    /// The number of values in force.
+    pub origins: u64,
+    /// When they were put in force.
+    pub loaded: u64,
 }
 
 /// A zone.
@@ -284,6 +299,7 @@ mod tests {
                 denial(name("dry", true), What::Header, "X-B", 20),
                 denial(name("dry", true), What::Method, "get", 5),
             ],
+            files: vec![File { path: odd.to_owned(), errors: 2, origins: 1000, loaded: 250 }],
         };
         report.find_needs();
         report
@@ -381,6 +397,10 @@ mod tests {
         );
         assert!(text.contains("\nnginx_cors_requests_total{policy=\"dry\",status=\"allowed\",dry_run=\"true\"} 0\n"));
         assert!(text.contains("\nnginx_cors_info{version=\"1.0\",nginx=\"1.0\"} 1\n"), "{text}");
+        for (name, value) in [("errors_total", 2), ("origins", 1000), ("loaded_timestamp_seconds", 250)] {
+            let line = format!("\nnginx_cors_origin_file_{name}{{file=\"{odd}\"}} {value}\n");
+            assert!(text.contains(&line), "{text}");
+        }
         assert!(!text.contains("a.example"), "no client input");
         assert_eq!(text.matches("nginx_cors_requests_total{").count(), 2 * STATUSES.len());
         assert!(text.ends_with('\n'));

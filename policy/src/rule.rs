@@ -68,7 +68,7 @@ pub fn is_expression(value: &[u8]) -> bool {
 }
 
 /// Whether a value is an origin of which nothing is left to be checked. Most are, and lists of a million are read.
-fn is_plain(value: &[u8]) -> bool {
+pub(crate) fn is_plain(value: &[u8]) -> bool {
     let Some(origin) = parse(value).filter(|origin| matches!(origin.scheme, b"http" | b"https")) else {
         return false;
     };

@@ -10,23 +10,144 @@ pub const MEDIUM_FROM: usize = 16;
 /// Up to here, it is hashed and compared without a loop.
 pub const MEDIUM_TO: usize = 32;
 
-/// The position of one string.
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    offset: u32,
-    /// Its length, and above that the part of its hash that does not choose the slot; 0 in a free slot.
-    key: u32,
+/// The position of one string in one word, so that a table can be in any memory: below, the offset; above, the key, which is 0 in a
+/// free slot.
+fn slot(offset: u32, key: u32) -> u64 {
+    u64::from(key) << 32 | u64::from(offset)
 }
 
-impl Slot {
-    #[inline(always)]
-    fn key(hash: u32, len: u16) -> u32 {
-        hash & 0xffff_0000 | u32::from(len)
+/// The length of a string, and above that the part of its hash that does not choose the slot.
+#[inline(always)]
+fn key(hash: u32, len: u16) -> u32 {
+    hash & 0xffff_0000 | u32::from(len)
+}
+
+#[inline(always)]
+fn key_of(slot: u64) -> u32 {
+    (slot >> 32) as u32
+}
+
+fn range(slot: u64) -> std::ops::Range<usize> {
+    let start = slot as u32 as usize;
+    start..start + (key_of(slot) & 0xffff) as usize
+}
+
+/// Puts a string into the first slot that is free for it; there is one.
+fn place(slots: &mut [u64], hash: u32, slot: u64) {
+    let mask = slots.len() - 1;
+    let mut at = hash as usize & mask;
+    while key_of(slots[at]) != 0 {
+        at = (at + 1) & mask;
+    }
+    slots[at] = slot;
+}
+
+/// The number of slots for so many strings: none, or a power of two, and at least twice as many.
+pub(crate) fn slots_for(count: usize) -> usize {
+    if count == 0 {
+        0
+    } else {
+        (count * 2).next_power_of_two().max(8)
+    }
+}
+
+/// A table, wherever its memory is. Nothing in it is trusted: whatever the memory contains, a look-up ends and does not panic as long
+/// as a slot is free.
+#[derive(Clone, Copy, Default)]
+pub struct View<'a> {
+    /// A power of two in number, or none.
+    slots: &'a [u64],
+    bytes: &'a [u8],
+}
+
+impl<'a> View<'a> {
+    /// The table of these slots and strings, as [`Writer`] has written them.
+    pub(crate) fn new(slots: &'a [u64], bytes: &'a [u8]) -> View<'a> {
+        View { slots, bytes }
     }
 
-    fn range(self) -> std::ops::Range<usize> {
-        let start = self.offset as usize;
-        start..start + (self.key & 0xffff) as usize
+    /// Whether there is no string.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Whether there is a string of this `hash` and `len`, which is not 0, and `is_it` holds for it.
+    #[inline(always)]
+    pub fn find(self, hash: u32, len: u16, is_it: impl Fn(&[u8]) -> bool) -> bool {
+        let mask = self.slots.len().wrapping_sub(1);
+        let (key, len) = (key(hash, len), usize::from(len));
+        let mut at = hash as usize;
+        // There is always a free slot to stop at. If there are no slots at all, `get` returns `None`.
+        while let Some(&slot) = self.slots.get(at & mask) {
+            if key_of(slot) == key {
+                let start = slot as u32 as usize;
+                if self.bytes.get(start..start + len).is_some_and(&is_it) {
+                    return true;
+                }
+            } else if key_of(slot) == 0 {
+                return false;
+            }
+            at = at.wrapping_add(1);
+        }
+        false
+    }
+
+    /// All strings, in no particular order.
+    pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
+        self.slots.iter().filter(|slot| key_of(**slot) != 0).filter_map(move |slot| self.bytes.get(range(*slot)))
+    }
+
+    /// Whether `value` is one of the strings, by [`hash`].
+    #[inline(always)]
+    pub fn contains(self, value: &[u8]) -> bool {
+        // The key of an empty string may be that of a free slot.
+        match u16::try_from(value.len()) {
+            Ok(0) | Err(_) => false,
+            Ok(len) => self.find(hash(value), len, |stored| stored == value),
+        }
+    }
+
+    /// Whether `value`, which has from [`MEDIUM_FROM`] to [`MEDIUM_TO`] bytes, as most origins have, is one of the strings.
+    #[inline(always)]
+    pub fn contains_medium(self, value: &[u8]) -> bool {
+        (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len())
+            && self.find(hash(value), value.len() as u16, |stored| {
+                stored.first_chunk::<16>() == value.first_chunk() && stored.last_chunk::<16>() == value.last_chunk()
+            })
+    }
+}
+
+/// Writes a table into memory of a fixed size.
+pub(crate) struct Writer<'a> {
+    slots: &'a mut [u64],
+    bytes: &'a mut [u8],
+    used: usize,
+    /// The number of strings.
+    pub count: usize,
+}
+
+impl<'a> Writer<'a> {
+    /// A table in these slots, [`slots_for`] as many strings as there will be, and these bytes, as many as all strings have.
+    pub fn new(slots: &'a mut [u64], bytes: &'a mut [u8]) -> Writer<'a> {
+        slots.fill(0);
+        Writer { slots, bytes, used: 0, count: 0 }
+    }
+
+    /// Adds `value`, unless it is there already or there is no room for it.
+    pub fn insert(&mut self, value: &[u8], hash: u32) {
+        let (Ok(offset), Ok(len)) = (u32::try_from(self.used), u16::try_from(value.len())) else { return };
+        if len == 0
+            || (self.count + 1) * 2 > self.slots.len()
+            || View::new(self.slots, self.bytes).find(hash, len, |stored| stored == value)
+        {
+            return;
+        }
+        let Some(free) = self.bytes.get_mut(self.used..self.used + value.len()) else { return };
+        free.copy_from_slice(value);
+        self.used += value.len();
+        place(self.slots, hash, slot(offset, key(hash, len)));
+        self.count += 1;
     }
 }
 
@@ -34,7 +155,7 @@ impl Slot {
 #[derive(Default)]
 pub struct Table {
     /// Empty, or a power of two in number and at least twice `count`.
-    slots: Vec<Slot>,
+    slots: Vec<u64>,
     bytes: Vec<u8>,
     count: usize,
 }
@@ -57,7 +178,9 @@ impl Table {
             return false;
         };
         let hashed = hash(value);
-        if len == 0 || offset.checked_add(u32::from(len)).is_none() || self.find(hashed, len, |stored| stored == value)
+        if len == 0
+            || offset.checked_add(u32::from(len)).is_none()
+            || self.view().find(hashed, len, |stored| stored == value)
         {
             return false;
         }
@@ -65,35 +188,15 @@ impl Table {
             self.grow(hash);
         }
         self.bytes.extend_from_slice(value);
-        self.place(hashed, Slot { offset, key: Slot::key(hashed, len) });
+        place(&mut self.slots, hashed, slot(offset, key(hashed, len)));
         self.count += 1;
         true
     }
 
-    /// Whether there is a string of this `hash` and `len`, which is not 0, and `is_it` holds for it.
+    /// The strings, to be searched.
     #[inline(always)]
-    pub fn find(&self, hash: u32, len: u16, is_it: impl Fn(&[u8]) -> bool) -> bool {
-        let mask = self.slots.len().wrapping_sub(1);
-        let (key, len) = (Slot::key(hash, len), usize::from(len));
-        let mut at = hash as usize;
-        // There is always a free slot to stop at. If there are no slots at all, `get` returns `None`.
-        while let Some(slot) = self.slots.get(at & mask) {
-            if slot.key == key {
-                let start = slot.offset as usize;
-                if self.bytes.get(start..start + len).is_some_and(&is_it) {
-                    return true;
-                }
-            } else if slot.key == 0 {
-                return false;
-            }
-            at = at.wrapping_add(1);
-        }
-        false
-    }
-
-    /// All strings, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.slots.iter().filter(|slot| slot.key != 0).filter_map(|slot| self.bytes.get(slot.range()))
+    pub fn view(&self) -> View<'_> {
+        View { slots: &self.slots, bytes: &self.bytes }
     }
 
     /// Frees the memory that was reserved for growing.
@@ -103,19 +206,10 @@ impl Table {
 
     fn grow(&mut self, hash: impl Fn(&[u8]) -> u32) {
         let larger = (self.slots.len() * 2).max(8);
-        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); larger]);
-        for slot in old.into_iter().filter(|slot| slot.key != 0) {
-            self.place(hash(&self.bytes[slot.range()]), slot);
+        let old = std::mem::replace(&mut self.slots, vec![0; larger]);
+        for slot in old.into_iter().filter(|slot| key_of(*slot) != 0) {
+            place(&mut self.slots, hash(&self.bytes[range(slot)]), slot);
         }
-    }
-
-    fn place(&mut self, hash: u32, slot: Slot) {
-        let mask = self.slots.len() - 1;
-        let mut at = hash as usize & mask;
-        while self.slots[at].key != 0 {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = slot;
     }
 }
 
@@ -137,25 +231,18 @@ impl Set {
     /// Whether `value` is in the set.
     #[inline(never)]
     pub fn contains(&self, value: &[u8]) -> bool {
-        // The key of an empty string may be that of a free slot.
-        match u16::try_from(value.len()) {
-            Ok(0) | Err(_) => false,
-            Ok(len) => self.0.find(hash(value), len, |stored| stored == value),
-        }
+        self.0.view().contains(value)
     }
 
     /// Whether `value`, which has from [`MEDIUM_FROM`] to [`MEDIUM_TO`] bytes, as most origins have, is in the set.
     #[inline(always)]
     pub fn contains_medium(&self, value: &[u8]) -> bool {
-        (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len())
-            && self.0.find(hash(value), value.len() as u16, |stored| {
-                stored.first_chunk::<16>() == value.first_chunk() && stored.last_chunk::<16>() == value.last_chunk()
-            })
+        self.0.view().contains_medium(value)
     }
 
     /// All strings, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter()
+        self.0.view().iter()
     }
 
     /// Frees the memory that was reserved for growing.
@@ -220,7 +307,7 @@ mod tests {
         let mut run = 0;
         let mut longest = 0;
         for slot in set.0.slots.iter().chain(&set.0.slots) {
-            run = if slot.key == 0 { 0 } else { run + 1 };
+            run = if key_of(*slot) == 0 { 0 } else { run + 1 };
             longest = longest.max(run);
         }
         assert!(longest < 128, "{longest} slots in a row are taken");

@@ -5,6 +5,7 @@
 
 use std::ffi::{c_char, c_void, CStr};
 use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::report::Format;
@@ -40,7 +41,7 @@ const fn row(name: &'static CStr, arity: u32, needs: Needs, read: fn(&mut Direct
 }
 
 /// All of them. Most directives with a single value are one row here and one in `settings.rs`.
-static DIRECTIVES: [Row; 20] = {
+static DIRECTIVES: [Row; 21] = {
     use Needs::{Nothing, OriginRule, Policy};
     const ONE: u32 = NGX_CONF_TAKE1;
     const MORE: u32 = NGX_CONF_1MORE;
@@ -48,6 +49,7 @@ static DIRECTIVES: [Row; 20] = {
         row(c"cors", ONE, Nothing, |d| d.set(|s| &mut s.cors)),
         row(c"cors_allow_origin", MORE, Policy, cors_allow_origin),
         row(c"cors_allow_origin_regex", MORE, Policy, cors_allow_origin_regex),
+        row(c"cors_allow_origin_file", MORE, Policy, cors_allow_origin_file),
         row(c"cors_allow_methods", MORE, OriginRule, cors_allow_methods),
         row(c"cors_allow_headers", MORE, OriginRule, cors_allow_headers),
         row(c"cors_allow_credentials", ONE, OriginRule, cors_allow_credentials),
@@ -160,6 +162,29 @@ fn cors_allow_origin_regex(d: &mut Directive<'_>) {
     }
     let result = d.level.origins.check_wildcard_is_alone();
     d.check(result);
+}
+
+fn cors_allow_origin_file(d: &mut Directive<'_>) {
+    d.level.has_origins = true;
+    for value in d.values {
+        let name = value.as_bytes();
+        if name.is_empty() {
+            d.report(&Problem::new(name, Reason::Empty));
+        } else if name.contains(&b'$') {
+            d.report(&Problem::new(name, Reason::Variable));
+        } else if let Some(path) = d.cf.full_name(name) {
+            let file = d.main.file(path, d.cf.log(), &d.place);
+            if d.level.files.iter().any(|other| Rc::ptr_eq(other, &file)) {
+                d.report(&Problem::new(name, Reason::Duplicate));
+                continue;
+            }
+            let result = d.level.origins.add_file(file.concerns.iter().cloned());
+            d.level.files.push(file);
+            d.check(result);
+        } else {
+            d.main.messages.fail();
+        }
+    }
 }
 
 /// A list that belongs to the level that is being read.

@@ -75,7 +75,7 @@ impl Settings {
     fn note(&mut self, directive: &[u8], value: &[u8]) {
         let is_on = value.eq_ignore_ascii_case(b"on");
         match directive {
-            b"cors_allow_origin" | b"cors_allow_origin_regex" => self.has_origins = true,
+            b"cors_allow_origin" | b"cors_allow_origin_regex" | b"cors_allow_origin_file" => self.has_origins = true,
             b"cors_enforce" => self.enforces = is_on,
             b"cors" => self.is_off = !is_on,
             b"cors_override" => self.keeps_fields = !is_on,

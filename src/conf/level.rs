@@ -1,6 +1,6 @@
 //! What a level inherits, and the policy that it gets.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -12,6 +12,8 @@ use cors_policy::{kinds, tally, Problem, Reason};
 
 use super::complaints::Complaints;
 use super::counting::{Counting, ZoneSetting};
+use super::files::OriginFile;
+use super::follow::Following;
 use super::leftovers::{self, Found, Leftovers};
 use super::messages::{Messages, Place};
 use super::policy::{Mode, Policy};
@@ -42,6 +44,10 @@ pub struct MainConf {
     pub counting: Option<&'static Counting>,
     /// Where `cors_report` and `cors_zone_label` appear.
     pub need_zone: Vec<(&'static str, Place)>,
+    /// The files of origins, until they are dropped followed by this worker.
+    following: OnceCell<Option<Following>>,
+    /// Files of origins, each of them once.
+    pub files: Vec<Rc<OriginFile>>,
     /// Values that contain a variable whose name may be one of this module's.
     variables: Vec<VariableUse>,
     /// Levels that set something, until it is known which of it has an effect.
@@ -61,6 +67,8 @@ impl MainConf {
             zone: None,
             counting: None,
             need_zone: Vec::new(),
+            following: OnceCell::new(),
+            files: Vec::new(),
         })
     }
 }
@@ -86,6 +94,21 @@ impl MainConf {
             let (variable, value, place) = (variable.to_owned(), value.to_owned(), place.clone());
             self.variables.push(VariableUse { variable, directive, value, place });
         }
+    }
+
+    /// The file with this name, which is read when it is named for the first time.
+    pub fn file(&mut self, name: &[u8], log: Log, place: &Place) -> Rc<OriginFile> {
+        let known = self.files.iter().find(|file| file.path.as_os_str().as_bytes() == name);
+        known.cloned().unwrap_or_else(|| {
+            let file = Rc::new(OriginFile::read(name, &mut self.messages, log, place));
+            self.files.push(file.clone());
+            file
+        })
+    }
+
+    /// Follows the files of origins in this process, which has an event loop.
+    pub fn follow_files(&self) {
+        self.following.get_or_init(|| Following::start(&self.files));
     }
 
     /// Completes the configuration when all directives have been read: each level gets its policy. `own_variables` are the
@@ -316,7 +339,9 @@ impl Level {
         if directives.has_origins {
             let (origins, concerns) = directives.origins.build();
             let (origins, variables) = (Arc::new(origins), directives.variables.into());
-            settings.rules = Some(Rc::new(OriginRules { origins, variables, concerns }));
+            let files = directives.files;
+            let lists = files.iter().map(|file| file.list.clone()).collect();
+            settings.rules = Some(Rc::new(OriginRules { origins, variables, files, lists, concerns }));
         }
         let own = Own::of(&settings);
         if let Some(parent) = parent {
@@ -324,6 +349,9 @@ impl Level {
         }
         if own.is_any() {
             settings.check_together(own, &mut main.messages, log);
+        }
+        if let (true, Some(rules)) = (settings.credentials(), &settings.rules) {
+            rules.files.iter().for_each(|file| file.credentials.set(true));
         }
         let policy = Policy::new(&settings, main.next_handler).and_then(|policy| {
             let kept = cf.keep(policy);

@@ -84,9 +84,9 @@ impl Policy {
         if is_active && settings.rules.is_none() && !enforce {
             return None;
         }
-        let (origins, variables) = match &settings.rules {
-            Some(rules) => (rules.origins.clone(), rules.variables.clone()),
-            None => (Arc::default(), [].into()),
+        let (origins, files, variables) = match &settings.rules {
+            Some(rules) => (rules.origins.clone(), rules.lists.clone(), rules.variables.clone()),
+            None => (Arc::default(), [].into(), [].into()),
         };
         let credentials = settings.credentials();
         let methods = settings.methods.clone().unwrap_or_else(|| Arc::new(Methods::safelisted()));
@@ -124,7 +124,7 @@ impl Policy {
             _ => Mode::General,
         };
         Some(Policy {
-            rules: Rules { origins, methods, headers, credentials, enforce },
+            rules: Rules { origins, files, methods, headers, credentials, enforce },
             variables,
             allowed: Prepared::new(vary, &allowed),
             denied: Prepared::new(vary, &[]),

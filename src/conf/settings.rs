@@ -3,9 +3,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use cors_policy::flat::List;
 use cors_policy::origins::{self, Concern};
 use cors_policy::{ExposedHeaders, Methods, Origins, OriginsBuilder, Problem, Reason, RequestHeaders};
 
+use super::files::OriginFile;
 use super::messages::{Messages, Place};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::log::{Level, Log};
@@ -32,6 +34,8 @@ pub struct LevelDirectives {
     pub origins: OriginsBuilder<Place>,
     /// Values of `cors_allow_origin` with variables.
     pub variables: Vec<ComplexValue>,
+    /// Files of origins.
+    pub files: Vec<Rc<OriginFile>>,
     /// Everything else.
     pub settings: Settings,
 }
@@ -45,12 +49,16 @@ impl LevelDirectives {
     }
 }
 
-/// Origin rules: `cors_allow_origin` and `cors_allow_origin_regex`, which are inherited as one.
+/// Origin rules: `cors_allow_origin`, `cors_allow_origin_regex` and `cors_allow_origin_file`, which are inherited as one.
 pub struct OriginRules {
     /// Exact origins, patterns and expressions.
     pub origins: Arc<Origins>,
     /// Values with variables.
     pub variables: Rc<[ComplexValue]>,
+    /// Files of origins.
+    pub files: Vec<Rc<OriginFile>>,
+    /// Their lists.
+    pub lists: Rc<[Rc<List>]>,
     /// Values to look at again when it is known whether credentials are allowed.
     pub concerns: Vec<Concern<Place>>,
 }

@@ -12,7 +12,7 @@ use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpC
 
 use super::barrier::guard;
 use super::chain::Function;
-use super::fallible::ngx_pool_cleanup_add;
+use super::fallible::{ngx_conf_full_name, ngx_pool_cleanup_add};
 use super::layout::{EXACT_MATCH, NOREGEX};
 use super::log::Log;
 use super::strings;
@@ -56,6 +56,17 @@ impl<'c> Configuration<'c> {
         // SAFETY: a configuration belongs to a cycle, which has both.
         let cycle = unsafe { &*self.0.cycle };
         (cycle.conf_file.as_bytes(), cycle.conf_prefix.as_bytes())
+    }
+
+    /// A path, which may be relative to the directory of the main configuration file; `None` if memory runs out.
+    pub fn full_name(&self, path: &[u8]) -> Option<&'c [u8]> {
+        let mut name = strings::string(path);
+        // SAFETY: nginx puts a path that begins with the directory, and ends in a zero byte, into the cycle's memory.
+        match unsafe { ngx_conf_full_name(self.0.cycle, &mut name, 1) } {
+            // SAFETY: see above, or it is the argument.
+            0 => Some(unsafe { std::slice::from_raw_parts(name.data, name.len) }),
+            _ => None,
+        }
     }
 
     /// The arguments of the directive that is being read. They live until it has been read.

@@ -32,6 +32,8 @@ macro_rules! fallible {
 fallible! {
     CONFIGURATION ngx_array_push(array: *mut ngx_array_t) -> *mut c_void, null_mut();
     CONFIGURATION ngx_pool_cleanup_add(pool: *mut ngx_pool_t, size: usize) -> *mut ngx_pool_cleanup_t, null_mut();
+    CONFIGURATION ngx_conf_full_name(cycle: *mut ngx_cycle_t, name: *mut ngx_str_t, conf_prefix: ngx_uint_t)
+        -> ngx_int_t, NGX_ERROR as ngx_int_t;
     CONFIGURATION ngx_http_add_variable(cf: *mut ngx_conf_t, name: *mut ngx_str_t, flags: ngx_uint_t)
         -> *mut ngx_http_variable_t, null_mut();
     CONFIGURATION ngx_http_get_variable_index(cf: *mut ngx_conf_t, name: *mut ngx_str_t)

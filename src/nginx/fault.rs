@@ -8,17 +8,23 @@
 //! | `panic=filter::general_case` | each barrier in a function whose path holds that text panics |
 //! | `configuration=3` | the third allocation for a configuration fails |
 //! | `request=3` | the third allocation for requests fails, in each worker |
+//! | `system=3` | the third system call fails, in each process |
+//! | `hang=/a/file` | threads wait for ever when they look at that file |
 
 use std::any::type_name;
 use std::env;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
 
 use super::log::{Level, Log};
 
 const VARIABLE: &str = "NGX_HTTP_CORS_FAULT";
 
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
+static HANG: Mutex<Option<String>> = Mutex::new(None);
 
 /// How many allocations are left to the one that fails; 0 where none does.
 pub struct Countdown {
@@ -31,14 +37,26 @@ pub static CONFIGURATION: Countdown = Countdown { name: "configuration", left: A
 /// Of requests.
 pub static REQUEST: Countdown = Countdown { name: "request", left: AtomicUsize::new(0) };
 
+/// Of system calls.
+pub static SYSTEM: Countdown = Countdown { name: "system", left: AtomicUsize::new(0) };
+
 /// Reads the variable.
 pub fn read() {
     let value = env::var(VARIABLE).unwrap_or_default();
     let (kind, what) = value.split_once('=').unwrap_or_default();
     *PANIC.lock().expect("no panic while it is held") = (kind == "panic").then(|| what.to_owned());
-    for countdown in [&CONFIGURATION, &REQUEST] {
+    *HANG.lock().expect("no panic while it is held") = (kind == "hang").then(|| what.to_owned());
+    for countdown in [&CONFIGURATION, &REQUEST, &SYSTEM] {
         let left = if kind == countdown.name { what.parse().unwrap_or(0) } else { 0 };
         countdown.left.store(left, Relaxed);
+    }
+}
+
+/// Does not return in a thread that looks at a file on a file system that does not answer.
+pub fn hang(path: &Path) {
+    let is_thread = thread::current().name() == Some("cors");
+    while is_thread && HANG.lock().expect("no panic while it is held").as_deref() == path.to_str() {
+        thread::sleep(Duration::from_secs(1));
     }
 }
 

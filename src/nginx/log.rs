@@ -50,6 +50,10 @@ impl Log {
         Log(unsafe { (*ngx_cycle).log })
     }
 
+    pub(super) fn as_ptr(self) -> *mut ngx_log_t {
+        self.0
+    }
+
     /// Whether a message of `level` is written.
     #[inline]
     pub fn writes(self, level: Level) -> bool {

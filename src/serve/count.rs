@@ -2,6 +2,8 @@
 //!
 //! A request is counted once, when the header of its response is made: no redirect follows then, so the decision is final.
 
+use std::ops::RangeInclusive;
+
 use cors_policy::facts::Field;
 use cors_policy::frequent::{Frequent, Key, LONGEST};
 use cors_policy::preflight::Missing;
@@ -22,8 +24,7 @@ const MOST: usize = 16;
 /// Counts a request that is allowed by the list, which is what most of them are; returns whether it is such a request, or one that
 /// is not counted.
 #[inline(always)]
-pub fn count_common(kept: &Kept<'_>, policy: &Policy) -> bool {
-    let Some(row) = policy.row.get() else { return true };
+pub fn count_common(kept: &Kept<'_>, row: &PolicyRow) -> bool {
     if kept.way().get() == Way::NoOrigin {
         return true;
     }
@@ -41,13 +42,13 @@ pub fn is_denied(r: &Request<'_>, kept: &Kept<'_>) -> bool {
     kept.way().get() == Way::Denied && !kept.is_counted().get() && says_cross_site(r)
 }
 
-/// Counts a request that [`is_denied`], if its origin was denied before; returns whether it was.
+/// Counts a request that [`is_denied`], if its origin has one of these lengths and was denied before; returns whether it was counted.
 #[inline(always)]
-pub fn count_denied(kept: &Kept<'_>, policy: &Policy) -> bool {
-    let Some(row) = policy.row.get() else { return false };
+pub fn count_denied(kept: &Kept<'_>, row: &PolicyRow, lengths: RangeInclusive<usize>) -> bool {
     let Some(Memory { frequent, denials, .. }) = row.memory.get() else { return false };
     let origin = kept.read.origin.get().as_bytes();
-    if origin.len() > LONGEST || !frequent.count_first(denials, Frequent::hash(row.denied.get(), origin), now()) {
+    if !lengths.contains(&origin.len()) || !frequent.count_first(denials, Frequent::hash(row.denied.get(), origin), now)
+    {
         return false;
     }
     kept.is_counted().set_first(true);
@@ -56,8 +57,7 @@ pub fn count_denied(kept: &Kept<'_>, policy: &Policy) -> bool {
 }
 
 /// Counts any other request.
-pub fn count<'r>(r: &Request<'r>, kept: &Kept<'r>, policy: &'r Policy) {
-    let Some(row) = policy.row.get() else { return };
+pub fn count<'r>(r: &Request<'r>, kept: &Kept<'r>, policy: &'r Policy, row: &PolicyRow) {
     if kept.is_counted().get() {
         return;
     }

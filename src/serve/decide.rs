@@ -80,7 +80,7 @@ pub fn arrive<'r>(
 #[inline]
 pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> u16 {
     let mut answer = policy.preflight_status;
-    if !policy.rules.origins.allows(kept.read.origin.get().as_bytes()) {
+    if !policy.rules.allows(kept.read.origin.get().as_bytes()) {
         kept.adopt(policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None });
         answer = policy.reject_status;
     } else if policy.echoes() {

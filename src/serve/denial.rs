@@ -77,7 +77,7 @@ fn nearest<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &Kept<'r>, origin:
     // A variable may depend on this one.
     kept.while_deciding(|| {
         let words = policy.variables.iter().filter_map(|value| nearest_word(value.evaluate(r)?, origin));
-        words.chain(policy.rules.origins.nearest(origin)).min()
+        words.chain(policy.rules.nearest(origin)).min()
     })
 }
 

@@ -9,12 +9,14 @@
 
 use std::ptr;
 
+use cors_policy::frequent::LONGEST;
 use cors_policy::{vary, Decision, Status};
 use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
 
 use super::decide::arrive;
 use super::keep::{Kept, Way};
 use super::{count, denial, loss, write};
+use crate::conf::counting::PolicyRow;
 use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
 use crate::nginx::chain::{BodyFunction, Function, Link};
@@ -64,35 +66,62 @@ unsafe extern "C" fn counting_handler(request: *mut ngx_http_request_t) -> ngx_i
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
     match kept.policy.get() {
-        Some(policy) if r.is_main() => {
-            if count::count_common(kept, policy) {
-                return with_policy(r, kept, policy);
-            }
-            count_denied(r, kept, policy)
-        }
+        Some(policy) if r.is_main() => match policy.row.get() {
+            Some(row) if !count::count_common(kept, row) => count_denied(r, kept, policy, row),
+            _ => with_policy(r, kept, policy),
+        },
         _ => NEXT.next(r),
     }
 }
 
 #[inline(never)]
-extern "C" fn count_denied<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+extern "C" fn count_denied<'r>(
+    r: Request<'r>,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+    row: &'r PolicyRow,
+) -> ngx_int_t {
     if count::is_denied(&r, kept) {
-        return count_denied_again(r, kept, policy);
+        return count_denied_again(r, kept, policy, row);
     }
-    count_others(r, kept, policy)
+    count_others(r, kept, policy, row)
 }
 
 #[inline(never)]
-extern "C" fn count_denied_again<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    if count::count_denied(kept, policy) {
+extern "C" fn count_denied_again<'r>(
+    r: Request<'r>,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+    row: &'r PolicyRow,
+) -> ngx_int_t {
+    // Most origins have one of these lengths, for which the hash needs no loop.
+    if count::count_denied(kept, row, 16..=32) {
         return with_policy(r, kept, policy);
     }
-    count_others(r, kept, policy)
+    count_denied_long(r, kept, policy, row)
 }
 
 #[inline(never)]
-extern "C" fn count_others<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    r.guard((), |r| count::count(r, kept, policy));
+extern "C" fn count_denied_long<'r>(
+    r: Request<'r>,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+    row: &'r PolicyRow,
+) -> ngx_int_t {
+    if count::count_denied(kept, row, 33..=LONGEST) {
+        return with_policy(r, kept, policy);
+    }
+    count_others(r, kept, policy, row)
+}
+
+#[inline(never)]
+extern "C" fn count_others<'r>(
+    mut r: Request<'r>,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+    row: &'r PolicyRow,
+) -> ngx_int_t {
+    r.guard((), |r| count::count(r, kept, policy, row));
     with_policy(r, kept, policy)
 }
 

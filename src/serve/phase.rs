@@ -97,7 +97,7 @@ extern "C" fn sent_by<'r>(
     kept.is_read().set_first(true);
     // Enforcement lets an allowed origin pass, whatever else the request says.
     let is_one = kept.read.origins().get() == Count::One;
-    if is_one && policy.rules.origins.lists(kept.read.origin.get().as_bytes()) == Listed::Yes {
+    if is_one && policy.rules.lists(kept.read.origin.get().as_bytes()) == Listed::Yes {
         kept.adopt_simple(policy, Way::Allowed);
         return go_on(r, policy);
     }
@@ -147,7 +147,7 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 /// The request has one `Origin`, which the list allows or does not.
 #[inline(never)]
 extern "C" fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match policy.rules.origins.lists(kept.read.origin.get().as_bytes()) {
+    match policy.rules.lists(kept.read.origin.get().as_bytes()) {
         Listed::Yes => kept.adopt_simple(policy, Way::Allowed),
         Listed::No => kept.adopt_simple(policy, Way::Denied),
         Listed::Unknown => return unlisted(r, kept, policy),
@@ -158,7 +158,7 @@ extern "C" fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 #[inline(never)]
 extern "C" fn unlisted<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     let origin = kept.read.origin.get().as_bytes();
-    let is_allowed = r.guard(false, |_| policy.rules.origins.allows_unlisted(origin));
+    let is_allowed = r.guard(false, |_| policy.rules.allows_unlisted(origin));
     kept.adopt_simple(policy, if is_allowed { Way::Allowed } else { Way::Denied });
     go_on(r, policy)
 }

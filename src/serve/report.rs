@@ -1,11 +1,13 @@
 //! `cors_report`: the response that contains what has been counted.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use cors_policy::report::{self, page, Denial, Format, Remedy, Report};
 use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 
 use crate::conf::counting::{Counting, Kind, Memory};
+use crate::conf::files::OriginFile;
 use crate::conf::{LocationConf, MainConf};
 use crate::nginx::clock;
 use crate::nginx::header_list::Names;
@@ -32,7 +34,7 @@ fn respond(r: &mut Request<'_>) -> Code {
     };
     let chosen = location.report.flatten();
     let format = chosen.unwrap_or_else(|| Format::of_accept(r.fields_in(&ACCEPT).map(|(_, value)| value.as_bytes())));
-    let body = format.write(&read(counting, memory));
+    let body = format.write(&read(counting, memory, &r.main_conf::<MainConf>().files));
     let fields = [
         Some(("Cache-Control", "no-store")),
         Some(("X-Content-Type-Options", "nosniff")),
@@ -47,8 +49,13 @@ fn respond(r: &mut Request<'_>) -> Code {
     r.respond(format.content_type(), body.as_bytes())
 }
 
+fn of_file(file: &OriginFile) -> report::File {
+    let [errors, origins, loaded] = file.counts();
+    report::File { path: file.path.to_string_lossy().into_owned(), errors, origins, loaded }
+}
+
 /// What has been counted so far.
-fn read(counting: &Counting, memory: &Memory) -> Report {
+fn read(counting: &Counting, memory: &Memory, files: &[Rc<OriginFile>]) -> Report {
     let Memory { zone, tally, denials, frequent, since } = memory;
     // The rows of this configuration, and whether their policies allow credentials.
     let credentials = counting.rows.iter().filter_map(|policy| Some((policy.row.get()?, policy.credentials)));
@@ -95,6 +102,7 @@ fn read(counting: &Counting, memory: &Memory) -> Report {
         },
         policies,
         denials: denied.collect(),
+        files: files.iter().map(|file| of_file(file)).collect(),
     };
     report.find_needs();
     report

@@ -31,6 +31,7 @@ my @directives = (
 	'cors on;',
 	'cors_allow_origin https://a.example;',
 	'cors_allow_origin_regex ^https://a$;',
+	'cors_allow_origin_file list;',
 	'cors_allow_methods GET;',
 	'cors_allow_headers X-A;',
 	'cors_allow_credentials on;',
@@ -71,6 +72,8 @@ my @panics = (
 	['init_process', sub { get('/plain', $a) }, "200 -Allow-Origin: $a; Vary: Origin"],
 	['variables::set', sub { get('/variables', $a) },
 		"200 -Allow-Origin: $a; Vary: Origin"],
+	['init_module', sub { get('/plain', $a) }, "200 -Allow-Origin: $a; Vary: Origin"],
+	['timer::handler', sub { select undef, undef, undef, 0.3; get('/file', $a) }, "200 -Allow-Origin: $a; Vary: Origin"],
 	['drop_value', undef],
 	['directives::read', undef],
 	map { [$_, undef] } @entries,
@@ -105,6 +108,7 @@ my @functions = qw/ serve::filter::handler serve::filter::first serve::filter::b
 plan(tests => 2 * @directives + 2 * @entries + 4 * $requests + 3 + 7
 	+ @functions + 3 + 2);
 
+$t->write_file('list', "$a\n");
 my $many = join ' ', map { "add_header X-$_ $_;" } 1 .. 24;
 
 my $conf = <<"EOC";
@@ -162,6 +166,11 @@ http {
         location /slash/ {
             cors_allow_origin $a;
             proxy_pass http://127.0.0.1:8080/answer;
+        }
+
+        location /file {
+            cors_allow_origin_file list;
+            return 200;
         }
 
         location /variables {
@@ -278,7 +287,7 @@ is($number, keys %covered, 'barriers are covered');
 ###############################################################################
 # Each allocation
 
-configure($t, 'cors_allow_origin $arg_o; cors_bypass $arg_b;');
+configure($t, 'cors_allow_origin $arg_o; cors_allow_origin_file list; cors_bypass $arg_b;');
 
 my ($failures, $failed, $strange) = (0, 0, '');
 for (1 .. 200) {

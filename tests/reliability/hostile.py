@@ -6,10 +6,12 @@ knows the configured values as text, and nothing of the module.
 
 import argparse
 import collections
+import json
 import random
 import re
 import socket
 import sys
+import urllib.request
 
 import h2.config
 import h2.connection
@@ -66,10 +68,14 @@ location {location.path} {{
     return f"load_module {module};\nworker_processes 1;", f"""
 large_client_header_buffers 8 32k;
 keepalive_requests 100000000;
+cors_zone cors:64k;
 server {{
     listen 127.0.0.1:{port};
     listen 127.0.0.1:{port2} http2;
     server_name localhost;
+    location /report {{
+        cors_report;
+    }}
     {locations}
 }}"""
 
@@ -457,11 +463,13 @@ def main():
     report, nginx = Report(), Nginx(arguments.nginx)
     port, port2 = free_port(), free_port()
     nginx.configure(configuration(arguments.module, port, port2))
+    statuses = collections.Counter()
     try:
         nginx.start()
         workers = nginx.workers()
         for client, size in ((Http1(port), 1), (Http2(port2), 50)):
-            drive(report, nginx, client, size, arguments)
+            statuses += drive(report, nginx, client, size, arguments)
+        check_reports(report, port, statuses)
         report.ok(nginx.workers() == workers and len(workers) == 1, "the worker is the first one")
         log = nginx.log()
         lines = log.split("\n")[:-1]
@@ -503,6 +511,28 @@ def drive(report, nginx, client, size, arguments):
     report.ok(not any(code >= 500 for code in codes), f"{name}: no server errors")
     grown = memory(nginx.workers()[0]) - (warm or 0)
     report.ok(grown < 1024, f"{name}: the second half takes no memory ({grown} KiB)", grown)
+    return statuses
+
+
+def check_reports(report, port, statuses):
+    """Every request that has a status is counted, and what clients have sent is written so that it can do no harm."""
+    def read(accept):
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/report", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read().decode()
+
+    counted = collections.Counter()
+    as_json = read("application/json")
+    parsed = json.loads(as_json)
+    for policy in parsed["policies"]:
+        counted.update(policy["requests"])
+    right = {status.lower(): count for status, count in statuses.items() if status}
+    report.ok(+counted == right, f"{counted.total()} requests are counted", f"{+counted}, not {right}")
+    longest = max(len(denial[part] or "") for denial in parsed["denials"] for part in ("origin", "method", "header"))
+    report.ok(0 < longest <= 4 * 256, f"{len(parsed['denials'])} denials, their texts are cut", longest)
+    for kind in ("application/json", "text/html", "text/plain"):
+        bad = re.findall(r"[^\n -~\xa0-\U0010ffff]", read(kind))
+        report.ok(not bad, f"no control characters in the report as {kind}", bad[:10])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Reloads and upgrades under steady load: no request fails, no memory is kept, and the module can come, go and change."""
 
 import argparse
+import functools
+import json
 import multiprocessing
 import os
 import pathlib
@@ -26,9 +28,12 @@ def policy():
 
 def configuration(module, port, rules, version):
     load = f"load_module {module};" if module else ""
+    zone, report = ("cors_zone cors:1m;", "location = /report { cors_report json; }") if module else ("", "")
     return f"{load}\nworker_processes 2;", f"""
+{zone}
 server {{
     listen 127.0.0.1:{port} backlog=4096;
+    {report}
     location / {{
         {rules}
         add_header X-Version {version};
@@ -92,7 +97,7 @@ def request(method, origin, close):
     return f"{method} / HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{asked}{end}\r\n".encode()
 
 
-def load(port, stop, without, results):
+def load(port, stop, without, results, sent_by_all, answered_by_all):
     """Sends requests until `stop`; while `without` is set, the module may or may not be there."""
     rng, sent, wrong = random.Random(os.getpid()), 0, []
     kept = Connection(port)
@@ -107,10 +112,12 @@ def load(port, stop, without, results):
         method = "OPTIONS" if kind == 3 else "GET"
         close = rng.random() < 0.5
         loose = without.is_set()
+        add(sent_by_all)
         try:
             answer = (Connection(port) if close else kept).exchange(request(method, origin, close))
         except OSError as error:
             answer = repr(error).encode()
+        add(answered_by_all)
         sent += 1
         code = b"204" if method == "OPTIONS" else b"200"
         granted = f"Access-Control-Allow-Origin: {origin}\r\n".encode() in answer
@@ -123,7 +130,34 @@ def load(port, stop, without, results):
     results.put((sent, wrong[:5], len(wrong)))
 
 
+def add(number):
+    with number.get_lock():
+        number.value += 1
+
+
 # The tests.
+
+
+class Count:
+    """What the zone counts from now on, beside what the clients send."""
+
+    def __init__(self, port, sent, answered):
+        self.port, self.sent, self.answered = port, sent, answered
+        self.answered_before = answered.value
+        self.before = self.counted()
+        self.sent_before = sent.value
+
+    def is_exact(self):
+        """A request is counted after it is sent and before it is answered: the clients' last ones may be on their way."""
+        answered = self.answered.value - self.sent_before
+        counted = self.counted() - self.before
+        sent = self.sent.value - self.answered_before
+        return answered <= counted <= sent, f"counted {counted} of {answered} to {sent} requests"
+
+    def counted(self):
+        answer = Connection(self.port).exchange(b"GET /report HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        policies = json.loads(answer.partition(b"\r\n\r\n")[2])["policies"]
+        return sum(sum(policy["requests"].values()) for policy in policies)
 
 
 def mapped(pid, folder):
@@ -139,7 +173,7 @@ def answers(port, origin="https://tenant-1.example.com"):
         return repr(error).encode()
 
 
-def repeat(report, nginx, reloads):
+def repeat(report, nginx, reloads, count):
     first = min(50, reloads * 2 // 5)
     samples, slow = [], 0
     for number in range(reloads):
@@ -151,6 +185,7 @@ def repeat(report, nginx, reloads):
         if number % 50 == 49:
             report.note(f"{number + 1} reloads: master {samples[-1][0]} KiB, a worker {samples[-1][1]:.0f} KiB")
     report.ok(not slow, f"{reloads} reloads, each with new workers")
+    report.ok(*count.is_exact())
     few = max(3, (reloads - first) // 10)
     for what, at in (("master", 0), ("worker", 1)):
         before = statistics.median(sample[at] for sample in samples[first:first + few])
@@ -227,8 +262,8 @@ def broken(report, nginx, port, module):
     report.ok(nginx.reload() and b"X-Version: mended" in answers(port), "until it is mended")
 
 
-def upgrade(report, nginx, port, module):
-    old = nginx.master()
+def upgrade(report, nginx, port, module, count):
+    old, before = nginx.master(), count()
     os.kill(old, signal.SIGUSR2)
     started = wait_for(lambda: (nginx.folder / "nginx.pid.oldbin").exists() and (nginx.folder / "nginx.pid").exists()
                        and nginx.master() != old and len(nginx.workers()) == 2, 30)
@@ -239,6 +274,11 @@ def upgrade(report, nginx, port, module):
     report.ok(wait_for(lambda: status_of(old, "State") in (None, "Z"), 30), "QUIT ends it")
     report.ok(b"Access-Control-Allow-Origin: https://tenant-1" in answers(port), "the new one serves")
     report.ok(inodes(nginx, module) == {str(module.stat().st_ino)}, "with the module that is on disk")
+    new = count()
+    since = new.sent.value - before.answered_before
+    report.ok(10 < before.before and new.before <= since, "its zone counts anew", f"{before.before}, then {new.before} of {since}")
+    time.sleep(1)
+    report.ok(*new.is_exact())
 
 
 def main():
@@ -256,21 +296,25 @@ def main():
     shutil.copy(arguments.module, module)
     nginx.configure(configuration(module, port, policy(), "first"))
     stop, without, results = multiprocessing.Event(), multiprocessing.Event(), multiprocessing.Queue()
-    clients = [multiprocessing.Process(target=load, args=(port, stop, without, results)) for _ in range(2)]
+    sent, answered = multiprocessing.Value("Q"), multiprocessing.Value("Q")
+    clients = [
+        multiprocessing.Process(target=load, args=(port, stop, without, results, sent, answered)) for _ in range(2)
+    ]
+    count = functools.partial(Count, port, sent, answered)
     try:
         nginx.start()
         for client in clients:
             client.start()
-        repeat(report, nginx, arguments.reloads)
+        repeat(report, nginx, arguments.reloads, count())
         come_and_go(report, nginx, port, module, without)
         replace(report, nginx, port, module, (arguments.other_module, arguments.module))
         broken(report, nginx, port, module)
-        upgrade(report, nginx, port, module)
+        upgrade(report, nginx, port, module, count)
         stop.set()
         counts = [results.get(timeout=30) for _ in clients]
-        sent, failed = sum(count[0] for count in counts), sum(count[2] for count in counts)
-        examples = "\n".join(example for count in counts for example in count[1])
-        report.ok(failed == 0, f"{sent} requests in the meantime, {failed} of them failed", examples)
+        requests, failed = sum(result[0] for result in counts), sum(result[2] for result in counts)
+        examples = "\n".join(example for result in counts for example in result[1])
+        report.ok(failed == 0, f"{requests} requests in the meantime, {failed} of them failed", examples)
         bad = [line for line in nginx.log().split("\n") if "[alert]" in line or "exited on signal" in line]
         report.ok(not bad, "no alerts", "\n".join(bad[:10]))
     finally:

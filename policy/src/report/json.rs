@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{status_name, Denial, Need, Policy, Remedy, Report, What, Zone};
+use super::{status_name, Denial, File, Need, Policy, Remedy, Report, What, Zone};
 use crate::tally::STATUSES;
 
 /// The version of the form.
@@ -39,14 +39,15 @@ fn join(values: impl Iterator<Item = String>) -> String {
 
 /// Writes the report.
 pub fn write(report: &Report) -> String {
-    let Report { version, nginx, now, zone, policies, denials } = report;
+    let Report { version, nginx, now, zone, policies, denials, files } = report;
     format!(
-        "{{\"version\":{VERSION},\"module\":{},\"nginx\":{},\"time\":{now},\"zone\":{},\"policies\":[{}],\"denials\":[{}]}}\n",
+        "{{\"version\":{VERSION},\"module\":{},\"nginx\":{},\"time\":{now},\"zone\":{},\"policies\":[{}],\"denials\":[{}],\"files\":[{}]}}\n",
         Text(version),
         Text(nginx),
         of_zone(zone),
         join(policies.iter().map(of_policy)),
         join(denials.iter().map(of_denial)),
+        join(files.iter().map(of_file)),
     )
 }
 
@@ -64,6 +65,10 @@ fn of_policy(Policy { name, is_in_use, counts, needs }: &Policy) -> String {
         join(counts),
         join(needs),
     )
+}
+
+fn of_file(File { path, errors, origins, loaded }: &File) -> String {
+    format!("{{\"file\":{},\"errors\":{errors},\"origins\":{origins},\"loaded\":{loaded}}}", Text(path))
 }
 
 fn of_denial(denial: &Denial) -> String {

@@ -10,7 +10,7 @@ const STYLE: &str = include_str!("page/page.css");
 /// The value of `Content-Security-Policy`: the browser runs the page's own script, and loads nothing. tests/report.t compares the
 /// hashes with the page.
 pub const SECURITY_POLICY: &str =
-    "default-src 'none'; script-src 'sha256-CFxr2o8nU5zvJ30PKOIBSc+qN8tTuYUKDg3MY5NBitQ='; style-src 'sha256-q0z/mIOfgzzaqlF8IEqsldIvR+a3mvAU4CFpUOVsy1I='; connect-src 'self'; \
+    "default-src 'none'; script-src 'sha256-pRYxtiIQW/m373eE/lOHQxm9Z2EQGEBdt4dE+MVFfLk='; style-src 'sha256-q0z/mIOfgzzaqlF8IEqsldIvR+a3mvAU4CFpUOVsy1I='; connect-src 'self'; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Writes the report.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{status_name, Report};
+use super::{status_name, File, Report};
 use crate::tally::STATUSES;
 
 /// A value of a label.
@@ -46,6 +46,19 @@ fn write_to(text: &mut String, report: &Report) -> fmt::Result {
         let label = Label(&policy.name.label);
         let dry_run = if policy.name.dry_run { ",dry_run=\"true\"" } else { "" };
         writeln!(text, "{name}{{policy=\"{label}\"{dry_run}}} {}", u8::from(policy.is_in_use))?;
+    }
+    type Value = fn(&File) -> u64;
+    let of_files: [(&str, &str, &str, Value); 3] = [
+        ("errors_total", "counter", "Changes of a file of origins that were refused.", |file| file.errors),
+        ("origins", "gauge", "Values of a file of origins that are in force.", |file| file.origins),
+        ("loaded_timestamp_seconds", "gauge", "When these values were put in force.", |file| file.loaded),
+    ];
+    for (name, kind, help, value) in of_files.into_iter().filter(|_| !report.files.is_empty()) {
+        let name = format!("nginx_cors_origin_file_{name}");
+        metric(text, &name, kind, help)?;
+        for file in &report.files {
+            writeln!(text, "{name}{{file=\"{}\"}} {}", Label(&file.path), value(file))?;
+        }
     }
     let name = "nginx_cors_zone_bytes";
     metric(text, name, "gauge", "Shared memory of the zone, by whether it is used.")?;

@@ -84,6 +84,15 @@ function policyCard(policy, now) {
     ...needs);
 }
 
+function fileCard(file) {
+  return make("section", { class: "card" },
+    make("div", { class: "top" },
+      make("span", { class: "name" }, file.file),
+      make("span", { class: "tag" }, "file of origins"),
+      file.errors ? make("span", { class: "bad" }, `${file.errors} refused changes`) : null),
+    make("p", { class: "weak" }, `${file.origins} values, in force since ${time(file.loaded)}`));
+}
+
 function denialCard(denial) {
   const what = denial.method !== null ? `method ${denial.method}` : denial.header !== null ? `header ${denial.header}` : null;
   const error = denial.error ? ` (at most ${denial.error} fewer)` : "";
@@ -104,7 +113,7 @@ function show(report) {
   state.className = "";
   state.textContent = `Since ${time(zone.since)}, as of ${time(report.time)}. Zone ${zone.name}: `
     + `${Math.round(zone.used / 1024)} of ${Math.round(zone.bytes / 1024)} KiB. Module ${report.module}, nginx ${report.nginx}.`;
-  policies.replaceChildren(...report.policies.map(policy => policyCard(policy, report.time)));
+  policies.replaceChildren(...report.policies.map(policy => policyCard(policy, report.time)), ...report.files.map(fileCard));
   denials.replaceChildren(...(report.denials.length ? report.denials.slice(0, 100).map(denialCard) : [make("p", { class: "weak" }, "None so far.")]));
 }
 

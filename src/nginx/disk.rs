@@ -1,0 +1,180 @@
+//! Files that change while they are used. Everything here may wait for a file system.
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::system;
+
+/// What changes if a file is written or replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity(pub [u64; 7]);
+
+impl Identity {
+    fn new(of: &Metadata) -> Identity {
+        let times = [of.mtime(), of.mtime_nsec(), of.ctime(), of.ctime_nsec()].map(|time| time as u64);
+        let [a, b, c, d] = times;
+        Identity([of.dev(), of.ino(), of.size(), a, b, c, d])
+    }
+
+    /// That of the file that a path leads to.
+    pub fn of(path: &Path) -> io::Result<Identity> {
+        system::metadata(path).map(|metadata| Identity::new(&metadata))
+    }
+}
+
+/// Why a file is not read.
+#[derive(Debug)]
+pub enum NotRead {
+    /// The system refuses.
+    System(io::Error),
+    /// It is not a regular file.
+    NotRegular,
+    /// It is larger than is wanted.
+    TooLarge,
+    /// It has changed meanwhile.
+    Changed,
+}
+
+impl From<io::Error> for NotRead {
+    fn from(error: io::Error) -> NotRead {
+        NotRead::System(error)
+    }
+}
+
+/// Reads a file of at most `most` bytes. It is copied, because a file that is mapped may be cut while it is looked at.
+pub fn read(path: &Path, most: usize) -> Result<(Identity, Vec<u8>), NotRead> {
+    // A device might do something if it is opened.
+    let regular = |metadata: &Metadata| if metadata.is_file() { Ok(()) } else { Err(NotRead::NotRegular) };
+    regular(&system::metadata(path)?)?;
+    let (file, metadata) = system::open(path)?;
+    regular(&metadata)?;
+    let size = usize::try_from(metadata.size()).ok().filter(|size| *size <= most).ok_or(NotRead::TooLarge)?;
+    let contents = system::read(&file, size, most + 1)?;
+    let identity = Identity::new(&metadata);
+    if contents.len() != size || Identity::of(path)? != identity {
+        return Err(NotRead::Changed);
+    }
+    Ok((identity, contents))
+}
+
+/// Whether a file can be opened.
+pub fn open(path: &Path) -> io::Result<()> {
+    match system::metadata(path)?.is_file() {
+        true => system::open(path).map(drop),
+        false => Ok(()),
+    }
+}
+
+/// Whether every user can write to a file, or replace it in its directory.
+pub fn writable_by_all(path: &Path) -> io::Result<(bool, bool)> {
+    const OTHERS_WRITE: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let file = system::resolve(path)?;
+    let directory = file.parent().map_or(Ok(0), |directory| system::metadata(directory).map(|found| found.mode()))?;
+    let file = system::metadata(&file)?.mode();
+    Ok((file & OTHERS_WRITE != 0, directory & (OTHERS_WRITE | STICKY) == OTHERS_WRITE))
+}
+
+/// What somebody who has opened a file may do to it.
+#[derive(Clone, Copy, PartialEq)]
+enum Writing {
+    No,
+    /// Somebody who has made the file has it open.
+    Opened,
+    /// Somebody has written.
+    Written,
+}
+
+/// Tells whether somebody is writing to a file. The system reports it for local file systems, from when this is made: the file in its
+/// directory, so that one that is made anew is watched from the start, and the file itself, which may have another name somewhere.
+pub struct Writers {
+    notices: OwnedFd,
+    file: PathBuf,
+    name: OsString,
+    directory: i32,
+    itself: i32,
+    is_new: bool,
+    writing: Writing,
+}
+
+// <https://man7.org/linux/man-pages/man7/inotify.7.html>
+const MODIFY: u32 = 0x2;
+const CLOSE_WRITE: u32 = 0x8;
+const CLOSE_NOWRITE: u32 = 0x10;
+const OPEN: u32 = 0x20;
+const MOVED_FROM: u32 = 0x40;
+const MOVED_TO: u32 = 0x80;
+const CREATE: u32 = 0x100;
+const DELETE: u32 = 0x200;
+const OVERFLOW: u32 = 0x4000;
+const OF_DIRECTORY: u32 = MODIFY | CLOSE_WRITE | CLOSE_NOWRITE | OPEN | MOVED_FROM | MOVED_TO | CREATE | DELETE;
+const OF_FILE: u32 = MODIFY | CLOSE_WRITE;
+
+/// The size of a report without its name.
+const REPORT: usize = 16;
+
+impl Writers {
+    /// Those of the file that a path leads to.
+    pub fn of(path: &Path) -> io::Result<Writers> {
+        let file = system::resolve(path)?;
+        let name = file.file_name().unwrap_or_default().to_owned();
+        let notices = system::notices()?;
+        let directory = system::add_notice(&notices, file.parent().unwrap_or(&file), OF_DIRECTORY)?;
+        let itself = system::add_notice(&notices, &file, OF_FILE)?;
+        Ok(Writers { notices, file, name, directory, itself, is_new: false, writing: Writing::No })
+    }
+
+    /// Takes note that the path may lead to another file now.
+    pub fn follow(&mut self, path: &Path) -> io::Result<()> {
+        if system::resolve(path)? != self.file {
+            *self = Writers::of(path)?;
+        }
+        self.itself = system::add_notice(&self.notices, &self.file, OF_FILE)?;
+        Ok(())
+    }
+
+    /// Whether somebody writes.
+    pub fn are_any(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            let read = system::read_some(&self.notices, &mut buffer);
+            let mut rest = buffer.get(..read).unwrap_or_default();
+            if rest.is_empty() {
+                return self.writing != Writing::No;
+            }
+            while let Some((report, after)) = rest.split_first_chunk::<REPORT>() {
+                let number =
+                    |at: usize| u32::from_ne_bytes([report[at], report[at + 1], report[at + 2], report[at + 3]]);
+                let (name, next) = after.split_at_checked(number(12) as usize).unwrap_or_default();
+                let name = name.split(|b| *b == 0).next().unwrap_or_default();
+                let watch = number(0) as i32;
+                let is_it = if watch == self.directory { name == self.name.as_bytes() } else { watch == self.itself };
+                self.note(number(4), is_it);
+                rest = next;
+            }
+        }
+    }
+
+    fn note(&mut self, event: u32, is_it: bool) {
+        if event & OVERFLOW != 0 {
+            (self.is_new, self.writing) = (false, Writing::No);
+        }
+        if !is_it {
+            return;
+        }
+        match event & OF_DIRECTORY {
+            MODIFY => self.writing = Writing::Written,
+            // A hard link is made without being opened.
+            CREATE => self.is_new = true,
+            OPEN if self.is_new => (self.is_new, self.writing) = (false, Writing::Opened),
+            CLOSE_NOWRITE if self.writing == Writing::Opened => self.writing = Writing::No,
+            CLOSE_WRITE | MOVED_FROM | MOVED_TO | DELETE => (self.is_new, self.writing) = (false, Writing::No),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! System calls that nginx has no functions for, as the module makes them: a build for tests can make any call fail.
+//!
+//! What only Linux has fails elsewhere.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::ptr::{self, NonNull};
+use std::thread::{self, JoinHandle};
+
+use libc::{c_int, c_short, off_t};
+
+/// Makes a call, unless a test wants it to fail.
+fn attempt<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    #[cfg(feature = "fault-injection")]
+    if super::fault::SYSTEM.ends() {
+        return Err(io::Error::from_raw_os_error(libc::EIO));
+    }
+    call()
+}
+
+/// The result of a call that returns -1 if it fails.
+fn check(returned: c_int) -> io::Result<c_int> {
+    if returned == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(returned)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn not_here<T>() -> io::Result<T> {
+    Err(ErrorKind::Unsupported.into())
+}
+
+/// A file in memory, which has no name. It is empty.
+#[cfg(target_os = "linux")]
+pub fn memory_file() -> io::Result<OwnedFd> {
+    // SAFETY: the name is a string, and the descriptor that is returned belongs to nobody else.
+    attempt(|| unsafe { Ok(OwnedFd::from_raw_fd(check(libc::memfd_create(c"cors".as_ptr(), libc::MFD_CLOEXEC))?)) })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn memory_file() -> io::Result<OwnedFd> {
+    not_here()
+}
+
+/// Sets the size of a file.
+pub fn set_size(file: &OwnedFd, size: usize) -> io::Result<()> {
+    let size = off_t::try_from(size).map_err(|_| ErrorKind::InvalidInput)?;
+    // SAFETY: it takes numbers alone.
+    attempt(|| unsafe { check(libc::ftruncate(file.as_raw_fd(), size)) }).map(drop)
+}
+
+/// Takes memory for a part of a file in memory, so that writing there cannot fail.
+#[cfg(target_os = "linux")]
+pub fn take_memory(file: &OwnedFd, start: usize, len: usize) -> io::Result<()> {
+    fallocate(file, 0, start, len)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn take_memory(_: &OwnedFd, _: usize, _: usize) -> io::Result<()> {
+    not_here()
+}
+
+/// Returns the memory of a part of a file in memory. It reads as zeros then.
+#[cfg(target_os = "linux")]
+pub fn return_memory(file: &OwnedFd, start: usize, len: usize) -> io::Result<()> {
+    fallocate(file, libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE, start, len)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn return_memory(_: &OwnedFd, _: usize, _: usize) -> io::Result<()> {
+    not_here()
+}
+
+#[cfg(target_os = "linux")]
+fn fallocate(file: &OwnedFd, mode: c_int, start: usize, len: usize) -> io::Result<()> {
+    let number = |number| off_t::try_from(number).map_err(|_| io::Error::from(ErrorKind::InvalidInput));
+    let (start, len) = (number(start)?, number(len)?);
+    loop {
+        // SAFETY: it takes numbers alone.
+        match attempt(|| unsafe { check(libc::fallocate(file.as_raw_fd(), mode, start, len)) }) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Maps a file, for this process and those that it forks.
+pub fn map(file: &OwnedFd, size: usize) -> io::Result<NonNull<u8>> {
+    attempt(|| {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: the system chooses a place where nothing is.
+        let at = unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        match NonNull::new(at) {
+            Some(at) if at.as_ptr() != libc::MAP_FAILED => Ok(at.cast()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    })
+}
+
+/// # Safety
+/// [`map`] has returned it for that size, and nobody uses it any more.
+pub unsafe fn unmap(at: NonNull<u8>, size: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::munmap(at.as_ptr().cast(), size) };
+}
+
+fn range(kind: c_int, byte: usize) -> libc::flock {
+    // SAFETY: it consists of numbers.
+    let mut range: libc::flock = unsafe { std::mem::zeroed() };
+    // Both have few values, and a region few bytes that are locked.
+    range.l_type = kind as c_short;
+    range.l_whence = libc::SEEK_SET as c_short;
+    range.l_start = byte as off_t;
+    range.l_len = 1;
+    range
+}
+
+/// Locks a byte of a file for this process, which keeps the lock until it dies; returns whether no other process has it.
+pub fn lock(file: &OwnedFd, byte: usize) -> io::Result<bool> {
+    // SAFETY: it reads the structure alone.
+    match attempt(|| unsafe { check(libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &range(libc::F_WRLCK, byte))) }) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Releases a byte.
+pub fn unlock(file: &OwnedFd, byte: usize) {
+    // SAFETY: it reads the structure alone.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &range(libc::F_UNLCK, byte)) };
+}
+
+/// Whether another process has locked a byte.
+pub fn is_locked(file: &OwnedFd, byte: usize) -> io::Result<bool> {
+    let mut range = range(libc::F_WRLCK, byte);
+    // SAFETY: it writes to the structure alone.
+    attempt(|| unsafe { check(libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &mut range)) })?;
+    Ok(range.l_type != libc::F_UNLCK as c_short)
+}
+
+/// What is known of a file, or of the one that a symbolic link leads to.
+pub fn metadata(path: &Path) -> io::Result<Metadata> {
+    #[cfg(feature = "fault-injection")]
+    super::fault::hang(path);
+    attempt(|| path.metadata())
+}
+
+/// Where a path leads, without symbolic links.
+pub fn resolve(path: &Path) -> io::Result<PathBuf> {
+    attempt(|| path.canonicalize())
+}
+
+/// Opens a file to be read. A FIFO does not wait for a writer.
+pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = attempt(|| OpenOptions::new().read(true).custom_flags(flags).open(path))?;
+    let metadata = attempt(|| file.metadata())?;
+    Ok((file, metadata))
+}
+
+/// Reads up to `most` bytes of a file.
+pub fn read(file: &File, size: usize, most: usize) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    attempt(|| contents.try_reserve_exact(size.min(most) + 1).map_err(|_| ErrorKind::OutOfMemory.into()))?;
+    attempt(|| file.take(most as u64).read_to_end(&mut contents))?;
+    Ok(contents)
+}
+
+/// Where the system reports what happens to files; reading does not wait.
+#[cfg(target_os = "linux")]
+pub fn notices() -> io::Result<OwnedFd> {
+    let flags = libc::IN_NONBLOCK | libc::IN_CLOEXEC;
+    // SAFETY: the descriptor that is returned belongs to nobody else.
+    attempt(|| unsafe { Ok(OwnedFd::from_raw_fd(check(libc::inotify_init1(flags))?)) })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn notices() -> io::Result<OwnedFd> {
+    not_here()
+}
+
+/// Asks for reports about a file or a directory. Returns the number that they have.
+#[cfg(target_os = "linux")]
+pub fn add_notice(notices: &OwnedFd, path: &Path, events: u32) -> io::Result<c_int> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path is a string.
+    attempt(|| unsafe { check(libc::inotify_add_watch(notices.as_raw_fd(), path.as_ptr(), events)) })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn add_notice(_: &OwnedFd, _: &Path, _: u32) -> io::Result<c_int> {
+    not_here()
+}
+
+/// Reads from a descriptor; 0 bytes if there is nothing.
+pub fn read_some(from: &OwnedFd, buffer: &mut [u8]) -> usize {
+    // SAFETY: the buffer has that size.
+    let read = attempt(|| unsafe {
+        let read = libc::read(from.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len());
+        usize::try_from(read).map_err(|_| io::Error::last_os_error())
+    });
+    read.unwrap_or(0)
+}
+
+/// Starts a thread, in which no signal is handled: nginx expects them in its own.
+pub fn start_thread(run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    keep_library();
+    // SAFETY: the sets are this function's, and the mask of the thread becomes what it was.
+    unsafe {
+        let (mut all, mut before) = (std::mem::zeroed(), std::mem::zeroed());
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let thread = attempt(|| thread::Builder::new().name("cors".to_owned()).spawn(run));
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, ptr::null_mut());
+        thread
+    }
+}
+
+/// Keeps this library in memory until the process ends: nginx closes it at the end of a process, where a thread may wait for a
+/// file system that does not answer.
+fn keep_library() {
+    // SAFETY: the address is one of this library, whose name the system keeps. Opening it once more only counts.
+    unsafe {
+        let mut found: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(keep_library as *const libc::c_void, &mut found) != 0 && !found.dli_fname.is_null() {
+            libc::dlopen(found.dli_fname, libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
+        }
+    }
+}
+
+/// Lets this thread run only while a processor has nothing else to do. It cannot go back.
+pub fn run_idly() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the structure is read alone; 0 is this thread.
+    unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameters);
+    }
+}

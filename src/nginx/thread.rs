@@ -1,0 +1,95 @@
+//! A thread beside the event loop, for what may wait. It must not touch anything of nginx's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, panic};
+
+use super::system;
+
+/// How long the event loop waits for a thread that is told to end.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// A thread. It is told to end when this is dropped; if it does not soon, it goes on by itself until the process ends.
+pub struct Thread {
+    stop: Arc<Stop>,
+    handle: Option<JoinHandle<()>>,
+}
+
+/// Whether a thread has to end.
+#[derive(Default)]
+pub struct Stop {
+    is_set: AtomicBool,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stop {
+    /// Waits, and returns whether the thread has to end.
+    pub fn wait(&self, time: Duration) -> bool {
+        let held = locked(&self.lock);
+        if !self.is_set() {
+            drop(self.changed.wait_timeout(held, time));
+        }
+        self.is_set()
+    }
+
+    /// Whether the thread has to end.
+    pub fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Relaxed)
+    }
+}
+
+impl Thread {
+    /// Starts one.
+    pub fn start(run: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Thread> {
+        let stop = Arc::new(Stop::default());
+        let its = stop.clone();
+        // What a panic leaves behind is dropped; the hook has noted where it was.
+        let handle = system::start_thread(move || {
+            let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| run(&its)));
+        })?;
+        Ok(Thread { stop, handle: Some(handle) })
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.handle.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        {
+            let _held = locked(&self.stop.lock);
+            self.stop.is_set.store(true, Ordering::Relaxed);
+            self.stop.changed.notify_all();
+        }
+        let start = Instant::now();
+        while !self.is_finished() && start.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(handle) = self.handle.take().filter(JoinHandle::is_finished) {
+            let _ = handle.join();
+        }
+    }
+}
+
+/// Does something while no processor has anything else to do, and waits for it; `None` if it panics. If there cannot be another thread,
+/// it is done by this one, at no other priority: a thread that has become idle may not go back.
+pub fn idly<R: Send>(run: impl FnOnce() -> R + Send) -> Option<R> {
+    let mut run = Some(run);
+    let done = thread::scope(|scope| {
+        let idle = thread::Builder::new().name("cors".to_owned()).spawn_scoped(scope, || {
+            system::run_idly();
+            run.take().map(|run| run())
+        });
+        idle.map(|idle| idle.join().ok().flatten())
+    });
+    done.unwrap_or_else(|_| panic::catch_unwind(panic::AssertUnwindSafe(run.take()?)).ok())
+}

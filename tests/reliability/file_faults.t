@@ -1,0 +1,147 @@
+#!/usr/bin/perl
+
+# Tests for files of origins whose system calls fail, one after the other: a
+# configuration is refused, or the change is in force a little later; and for a
+# file system that does not answer.  They take a module with the feature
+# "fault-injection".
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use Time::HiRes qw/ sleep time /;
+
+use FindBin;
+use lib $ENV{TEST_NGINX_LIB} || (), "$FindBin::Bin/../lib";
+use Test::Nginx;
+use Cors;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+use constant { VARIABLE => 'NGX_HTTP_CORS_FAULT', FAILED => qr/cors: fault: an allocation fails/ };
+
+my $t = Test::Nginx->new()->has(qw/ http /)->plan(6 + 5);
+my $dir = $t->testdir();
+my $fault = '';
+
+$t->write_file_expand('nginx.conf', <<'EOC');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+worker_processes 2;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    server {
+        listen       127.0.0.1:8080;
+
+        location / {
+            cors_allow_origin_file list;
+            return 200;
+        }
+
+        location /other {
+            cors_allow_origin_file other;
+            return 200;
+        }
+    }
+}
+
+EOC
+
+###############################################################################
+
+put('list', 'https://one.a.example');
+put('other', 'https://one.b.example');
+
+# While a configuration is read; what only a warning depends on may fail.
+
+my ($failures, $accepted) = (0, 0);
+for (1 .. 100) {
+	local $ENV{+VARIABLE} = "system=$_";
+	my $output = $t->dump_config();
+	$t->write_file('error.log', '');
+	unlink "$dir/nginx.pid";
+	last if $output !~ FAILED;
+	$failures++;
+	$accepted++ if $output !~ /test failed/;
+}
+cmp_ok($failures, '>', 25, 'a configuration makes system calls');
+cmp_ok($accepted, '<', 20, 'without most of them it fails');
+
+# While nginx runs: each process counts on its own.
+
+my ($late, $died, $runs) = ('', 0, 0);
+for my $number ($failures + 1 .. $failures + ($ENV{CORS_FILE_FAULTS} // 24)) {
+	put('list', 'https://one.a.example');
+	put('other', 'https://one.b.example');
+	local $ENV{+VARIABLE} = "system=$number";
+	$t->run();
+	put('list', 'https://two.a.example');
+	$late .= " $number" unless in_force('/', 'https://two.a.example', 8)
+		|| $t->read_file('error.log') =~ /is not followed until nginx is reloaded/;
+	$late .= " $number: other" unless cors(get('/other', 'https://one.b.example')) =~ /Allow-Origin/;
+	$t->stop();
+	my $log = $t->read_file('error.log');
+	$runs++ if $log =~ FAILED;
+	$died++ if $log =~ /exited on signal|exited with fatal|\[alert\]/;
+	$t->write_file('error.log', '');
+}
+cmp_ok($runs, '>', 10, 'system calls fail');
+is($late, '', 'the change is in force');
+is($died, 0, 'no worker dies');
+
+# A file system that does not answer
+
+{
+	put('list', 'https://one.a.example');
+	local $ENV{+VARIABLE} = "hang=$dir/list";
+	$t->run();
+}
+put('list', 'https://two.a.example');
+put('other', 'https://two.b.example');
+ok(in_force('/other', 'https://two.b.example', 3), 'another file');
+my $start = time();
+get('/', 'https://one.a.example') for 1 .. 100;
+cmp_ok(time() - $start, '<', 3, 'no request waits');
+is(cors(get('/', 'https://one.a.example')), '200 ' . allowed('https://one.a.example'), 'the old list');
+$t->reload();
+sleep 1;
+is(cors(get('/', 'https://two.a.example')), '200 ' . allowed('https://two.a.example'), 'a reload reads it');
+$start = time();
+$t->stop();
+cmp_ok(time() - $start, '<', 4, 'nginx ends');
+
+unlike($t->read_file('error.log'), qr/exited on signal/, 'no worker has died');
+
+###############################################################################
+
+sub put {
+	my ($name, $contents) = @_;
+
+	open my $handle, '>', "$dir/$name.new" or die "cannot write $name: $!\n";
+	print $handle "$contents\n";
+	close $handle;
+	rename "$dir/$name.new", "$dir/$name";
+}
+
+sub in_force {
+	my ($uri, $origin, $seconds) = @_;
+
+	my ($end, $good) = (time() + $seconds, 0);
+	while (time() < $end) {
+		$good = cors(get($uri, $origin)) eq '200 ' . allowed($origin) ? $good + 1 : 0;
+		return 1 if $good == 6;
+		sleep 0.05;
+	}
+	return 0;
+}
+
+###############################################################################
