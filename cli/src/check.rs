@@ -1,13 +1,9 @@
 //! `cors check`: files of origins.
 
-use std::collections::HashMap;
-
 use clap::Args;
-use cors_policy::file;
-use cors_policy::{Problem, Reason};
 use serde_json::json;
 
-use crate::{input, Failure, Verdict};
+use crate::{files, input, Failure, Verdict};
 
 /// Check a file of origins, as nginx -t would
 ///
@@ -29,18 +25,8 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let mut rows = Vec::new();
     for name in &arguments.files {
         let contents = input::read_bytes(name)?;
-        let mut known: HashMap<&str, usize> = HashMap::new();
-        let mut values = 0;
-        for (line, value) in file::lines(&contents) {
-            let problem = match value {
-                Ok(value) if known.contains_key(value) => Problem::new(value.as_bytes(), Reason::Duplicate),
-                Ok(value) => {
-                    known.insert(value, line);
-                    values += 1;
-                    continue;
-                }
-                Err(problem) => problem,
-            };
+        let (found, values) = files::check(name, &contents);
+        for (line, problem) in found {
             is_good &= problem.is_warning();
             let level = if problem.is_warning() { "warn" } else { "emerg" };
             if arguments.json {
@@ -48,7 +34,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                     "file": name, "line": line, "level": level, "code": problem.reason.code(), "text": problem.to_string(),
                 }));
             } else {
-                println!("cors: [{level}] {problem} in {name}:{line}");
+                println!(
+                    "cors: [{level}] {problem} in {name}{}",
+                    line.map(|line| format!(":{line}")).unwrap_or_default()
+                );
             }
         }
         if !arguments.json {

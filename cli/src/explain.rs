@@ -103,7 +103,7 @@ fn explain(configuration: &Configuration, policy: &Policy<'_>, arguments: &Argum
         );
         return findings;
     }
-    let (allowed, text, fix) = explain_origin(configuration, policy.rules(), &arguments.origin);
+    let (allowed, text, fix) = explain_origin(configuration, policy, &arguments.origin);
     add(allowed, text, fix);
     let method = safelist::normalized_method(&arguments.method);
     if safelist::is_safelisted_method(&method) {
@@ -148,32 +148,38 @@ fn explain(configuration: &Configuration, policy: &Policy<'_>, arguments: &Argum
 }
 
 /// Whether an origin is allowed, by what, and what to write if it is not.
-fn explain_origin(
-    configuration: &Configuration,
-    rules: &[OriginRule<'_>],
-    origin: &str,
-) -> (bool, String, Option<String>) {
+fn explain_origin(configuration: &Configuration, policy: &Policy<'_>, origin: &str) -> (bool, String, Option<String>) {
+    let rules = policy.rules();
     let place = |rule: &OriginRule<'_>| configuration.place_of(rule.directive);
     let allows = |rule: &&OriginRule<'_>| rule.value.as_ref().is_some_and(|value| value.allows(origin));
     if let Some(rule) = rules.iter().find(allows) {
         let text = format!("origin {origin}: {} {} in {}", rule.directive.name(), rule.text, place(rule));
         return (true, text, None);
     }
+    for file in policy.files() {
+        if let Some((line, value)) = file.allowing(origin) {
+            return (true, format!("origin {origin}: cors_allow_origin_file {value} in {}:{line}", file.path), None);
+        }
+    }
     if let Some(rule) = rules.iter().find(|rule| rule.value.is_none()) {
         let text = format!("origin {origin}: depends on {} in {}", rule.text, place(rule));
         return (false, text, None);
     }
-    let near = rules
-        .iter()
-        .filter_map(|rule| Some((nearness(rule.value.as_ref()?, origin)?, rule)))
-        .min_by_key(|((rank, _), _)| *rank);
+    let near = rules.iter().filter_map(|rule| Some((nearness(rule.value.as_ref()?, origin)?, rule.text, place(rule))));
+    let near = near.chain(policy.files().iter().filter_map(|file| {
+        let (near, line, value) = file.nearest(origin, nearness)?;
+        Some((near, value, format!("{}:{line}", file.path)))
+    }));
     let mut text = format!("origin {origin}: not allowed");
-    if let Some(((_, what), rule)) = near {
-        text += &format!("; the nearest is {} in {}, which {what}", rule.text, place(rule));
+    if let Some(((_, what), value, place)) = near.min_by_key(|((rank, _), ..)| *rank) {
+        text += &format!("; the nearest is {value} in {place}, which {what}");
     }
     let fix = match rules.iter().find(|rule| rule.directive.name() == "cors_allow_origin") {
         Some(rule) => format!("{origin} in addition to what cors_allow_origin has in {}", place(rule)),
-        None => format!("cors_allow_origin {origin};"),
+        None => match policy.files().first() {
+            Some(file) => format!("{origin} in a line of {}", file.path),
+            None => format!("cors_allow_origin {origin};"),
+        },
     };
     (false, text, Some(fix))
 }

@@ -6,6 +6,7 @@ mod check;
 mod convert;
 mod diff;
 mod explain;
+mod files;
 mod input;
 mod nginx;
 mod probe;

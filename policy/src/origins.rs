@@ -340,6 +340,12 @@ impl<P: Clone> OriginsBuilder<P> {
         Ok(())
     }
 
+    /// Only the values to check again when it is known whether credentials are allowed. This takes much less time than
+    /// [`OriginsBuilder::build`].
+    pub fn into_concerns(self) -> Vec<Concern<P>> {
+        self.concerns
+    }
+
     /// The finished rules, and the values to check again when it is known whether credentials are allowed.
     pub fn build(mut self) -> Built<P> {
         self.origins.exact.shrink();

@@ -33,6 +33,8 @@ pub struct Configuration {
     pub directives: Vec<Directive>,
     /// Whether it is the output of `nginx -T`.
     pub is_dump: bool,
+    /// The directory of the main file, to which other names are relative.
+    pub directory: PathBuf,
 }
 
 impl Configuration {
@@ -136,7 +138,8 @@ impl Reader {
         };
         let mut directives = self.parse(number)?;
         self.include(&mut directives, 0)?;
-        let configuration = Configuration { files: self.files, directives, is_dump };
+        let directory = self.directory();
+        let configuration = Configuration { files: self.files, directives, is_dump, directory };
         check(&configuration, &configuration.directives, "main")?;
         Ok(configuration)
     }
@@ -194,13 +197,17 @@ impl Reader {
         }
     }
 
-    /// The files that a mask names. Only a mask may name none.
-    fn names(&self, mask: &str, place: &str) -> Result<Vec<String>, Failure> {
-        let directory = match &self.source {
+    /// The directory of the main file.
+    fn directory(&self) -> PathBuf {
+        match &self.source {
             Source::Disk(directory) => directory.clone(),
             Source::Dump(files) => directory(&files[0].0),
-        };
-        let path = directory.join(mask).to_string_lossy().into_owned();
+        }
+    }
+
+    /// The files that a mask names. Only a mask may name none.
+    fn names(&self, mask: &str, place: &str) -> Result<Vec<String>, Failure> {
+        let path = self.directory().join(mask).to_string_lossy().into_owned();
         let is_mask = mask.contains(['*', '?', '[']);
         if !is_mask {
             let exists = match &self.source {
