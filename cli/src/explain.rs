@@ -123,7 +123,8 @@ fn explain(configuration: &Configuration, policy: &Policy<'_>, arguments: &Argum
     for header in &arguments.headers {
         let (name, value) = header.split_once(':').unwrap_or((header, ""));
         let (name, value) = (name.trim(), value.trim());
-        let is_safe = safelist::is_safelisted_header(&(name.to_owned(), value.as_bytes().to_vec()));
+        let bytes = safelist::value_of(value);
+        let is_safe = bytes.is_some_and(|bytes| safelist::is_safelisted_header(&(name.to_owned(), bytes)));
         if is_safe && !value.is_empty() {
             add(true, format!("header {name}: needs no permission with this value"), None);
         } else if policy.allows_header(name) {

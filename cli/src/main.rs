@@ -1,5 +1,5 @@
 //! The command `cors`: what a browser would do with a request to another origin, and why.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 mod check;

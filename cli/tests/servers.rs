@@ -11,14 +11,21 @@ use common::cors;
 
 /// A server that answers each connection in this way; its URL.
 fn server(answer: fn(&mut TcpStream) -> std::io::Result<()>) -> String {
+    server_with(move |stream, _| answer(stream))
+}
+
+/// The same with the bytes of the request.
+fn server_with(answer: impl Fn(&mut TcpStream, &[u8]) -> std::io::Result<()> + Send + Sync + 'static) -> String {
+    let answer = std::sync::Arc::new(answer);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
+            let (mut stream, answer) = (stream.unwrap(), answer.clone());
             thread::spawn(move || {
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = answer(&mut stream);
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).unwrap_or(0);
+                let _ = answer(&mut stream, &request[..length]);
             });
         }
     });
@@ -107,6 +114,55 @@ fn bad_answers() {
     drop(listener);
     let ran = cors(&["probe", &url, "-o", "https://app.example.com"], "");
     assert_eq!((ran.code, ran.err.contains("no connection")), (Some(2), true), "{}", ran.err);
+}
+
+#[test]
+fn trailers_are_not_fields() {
+    for body in ["", "4\r\nbody\r\n"] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}0\r\nAccess-Control-Allow-Origin: *\r\n\r\n"
+        );
+        let url = server_with(move |s, _| s.write_all(answer.as_bytes()));
+        let ran = cors(&["probe", &url, "-o", "https://app.example.com"], "");
+        assert_eq!((ran.code, ran.out.contains("Blocked: ")), (Some(1), true), "{body}: {}", ran.out);
+        assert!(!ran.out.contains("Access-Control-Allow-Origin: *\n    "), "{}", ran.out);
+    }
+    let url = server(|s| {
+        s.write_all(allowed!("Transfer-Encoding: chunked\r\n\r\n0\r\n"))?;
+        loop {
+            s.write_all(b"X-Again: and again and again\r\n")?;
+        }
+    });
+    let ran = cors(&["probe", &url, "-o", "https://app.example.com"], "");
+    assert!(ran.out.contains("the trailers did not end within 262144 bytes"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
+fn values_are_bytes() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let url = server_with(move |s, request| {
+        let _ = sender.send(request.to_vec());
+        s.write_all(allowed!("Content-Length: 0\r\n\r\n"))
+    });
+    let ran = cors(
+        &["probe", &url, "-o", "https://app.example.com", "-H", "Accept: \u{fc}\u{ff}", "-H", "accept: \u{80}"],
+        "",
+    );
+    assert_eq!(ran.code, Some(0), "{}{}", ran.out, ran.err);
+    let sent = receiver.recv().unwrap();
+    let has = |bytes: &[u8]| sent.windows(bytes.len()).any(|window| window.eq_ignore_ascii_case(bytes));
+    assert!(
+        has(b"Accept: \xfc\xff, \x80\r\n") || has(b"accept: \xfc\xff\r\naccept: \x80\r\n"),
+        "{}",
+        sent.escape_ascii()
+    );
+    // 128 bytes need no permission, which as UTF-8 would be 256.
+    let value = format!("Accept: {}", "\u{e9}".repeat(128));
+    let ran = cors(&["probe", &url, "-o", "https://app.example.com", "-H", &value], "");
+    assert_eq!((ran.code, ran.out.contains("No preflight")), (Some(0), true), "{}", ran.out);
+    let ran = cors(&["probe", &url, "-o", "https://app.example.com", "-H", "X-Own: \u{20ac}"], "");
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("has a character above U+00FF, so fetch() throws"), "{}", ran.err);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use curl::easy::{Easy2, Handler, HttpVersion, List, WriteError};
 use url::Url;
 
+use super::lines::Lines;
 use super::safelist::Header;
 use crate::Failure;
 
@@ -93,12 +94,12 @@ struct Received {
 
 impl Handler for Received {
     fn header(&mut self, line: &[u8]) -> bool {
-        // What comes after the body are trailers.
-        if self.body > 0 {
-            return true;
-        }
         self.size += line.len();
         let line = line.trim_ascii_end();
+        // What comes after the header are trailers, even if the body is empty; or, after the answer of a proxy, another header.
+        if self.body > 0 || (self.complete && !line.starts_with(b"HTTP/")) {
+            return self.size <= MAX_FIELDS;
+        }
         if line.starts_with(b"HTTP/") {
             let text = String::from_utf8_lossy(line);
             let mut words = text.split(' ');
@@ -132,8 +133,13 @@ impl Handler for Received {
 impl Transport for Curl {
     fn send(&mut self, request: &Request) -> Result<Response, Failure> {
         let start = Instant::now();
+        // Dropped after the transfer.
+        let lines = lines(request).ok_or("the request cannot be sent")?;
         let mut easy = Easy2::new(Received::default());
         self.prepare(&mut easy, request).map_err(|error| error.to_string())?;
+        if !lines.give_to(&easy) {
+            return Err("the request cannot be sent".to_owned());
+        }
         let result = easy.perform();
         let received = easy.get_ref();
         let trouble = match result {
@@ -150,6 +156,20 @@ impl Transport for Curl {
         let Received { version, status, fields, .. } = easy.get_ref();
         Ok(Response { version: version.clone(), status: *status, fields: fields.clone(), trouble })
     }
+}
+
+/// The fields of a request.
+fn lines(request: &Request) -> Option<Lines> {
+    let is_set = |name: &str| request.fields.iter().any(|(other, _)| name.eq_ignore_ascii_case(other));
+    // What libcurl would add.
+    let removed = ["Expect", "Content-Type", "Accept"].into_iter().filter(|name| !is_set(name));
+    let removed = removed.map(|name| format!("{name}:").into_bytes());
+    // Values are checked to be without control characters.
+    let set = request.fields.iter().map(|(name, value)| match value.is_empty() {
+        true => format!("{name};").into_bytes(),
+        false => [name.as_bytes(), b": ", value].concat(),
+    });
+    Lines::new(removed.chain(set))
 }
 
 impl Curl {
@@ -175,20 +195,6 @@ impl Curl {
         if let Some(body) = &request.body {
             easy.post_fields_copy(body)?;
         }
-        let mut fields = List::new();
-        // What libcurl would add.
-        for name in ["Expect:", "Content-Type:", "Accept:"] {
-            let own = |(other, _): &Header| name.trim_end_matches(':').eq_ignore_ascii_case(other);
-            if !request.fields.iter().any(own) {
-                fields.append(name)?;
-            }
-        }
-        for (name, value) in &request.fields {
-            // Values are checked to be without control characters, and libcurl takes bytes.
-            let value = String::from_utf8_lossy(value);
-            fields.append(&if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") })?;
-        }
-        easy.http_headers(fields)?;
         let mut addresses = List::new();
         for address in resolve {
             addresses.append(address)?;
@@ -217,7 +223,8 @@ fn why(error: &curl::Error, received: &Received, took: Duration) -> String {
         return format!("the body did not end within {MAX_BODY} bytes");
     }
     if received.size > MAX_FIELDS {
-        return format!("the header did not end within {MAX_FIELDS} bytes");
+        let what = if received.complete { "trailers" } else { "header" };
+        return format!("the {what} did not end within {MAX_FIELDS} bytes");
     }
     if error.is_operation_timedout() {
         return match (received.complete, received.size) {

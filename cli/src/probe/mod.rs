@@ -3,6 +3,8 @@
 mod audit;
 mod fetch;
 mod http;
+#[allow(unsafe_code)]
+mod lines;
 pub mod safelist;
 
 use std::time::Duration;
@@ -103,7 +105,9 @@ fn request(arguments: &Arguments) -> Result<Fetch, Failure> {
     let headers = arguments.headers.iter().map(|text| {
         let (name, value) =
             text.split_once(':').ok_or(format!("--header: \"{text}\" has no colon; write \"Name: value\""))?;
-        Ok((name.to_owned(), value.as_bytes().to_vec()))
+        let value = safelist::value_of(value)
+            .ok_or(format!("--header: \"{text}\" has a character above U+00FF, so fetch() throws"))?;
+        Ok((name.to_owned(), value))
     });
     let default = if arguments.data.is_some() { "POST" } else { "GET" };
     Ok(Fetch {

@@ -6,6 +6,12 @@ use cors_policy::list::is_token;
 /// A header of a request or response: its name and its value.
 pub type Header = (String, Vec<u8>);
 
+/// The bytes of a value that a script sets: one for each character
+/// ([ByteString](https://webidl.spec.whatwg.org/#js-to-ByteString)); `None` if there is no such byte.
+pub fn value_of(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|c| u8::try_from(c).ok()).collect()
+}
+
 /// [Normalizes](https://fetch.spec.whatwg.org/#concept-method-normalize) a method: of six methods the case does not matter.
 pub fn normalized_method(method: &str) -> String {
     let upper = method.to_ascii_uppercase();
