@@ -78,7 +78,8 @@ fn seconds(value: &[u8]) -> Option<u64> {
             continue;
         }
         let at = UNITS.iter().position(|(unit, _)| unit == b)?;
-        if at.min(6) < next {
+        // Nothing is as short as a millisecond.
+        if at.min(6) < next || (*b == b'm' && rest.starts_with(b"s")) {
             return None;
         }
         next = at + 1;

@@ -44,6 +44,31 @@ const DIRECTIVES: [(&str, usize, usize, Option<&str>); 21] = [
 /// The least size of a zone with pages of 4 KiB, which most machines have.
 const LEAST_ZONE: usize = 8 << 12;
 
+/// The variables of the module, whose values depend on the policy.
+const VARIABLES: [&str; 3] = ["cors_status", "cors_origin", "cors_reason"];
+
+/// The names of the variables in a value; nginx ignores their case.
+fn variables(value: &str) -> impl Iterator<Item = String> + '_ {
+    value.split('$').skip(1).map(|rest| {
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        rest[..end].to_ascii_lowercase()
+    })
+}
+
+/// The variables that a configuration defines itself.
+fn defined(directives: &[Directive], names: &mut HashSet<String>) {
+    for directive in directives {
+        let name = match directive.name() {
+            "map" | "geo" | "split_clients" => directive.arguments().next_back(),
+            "set" | "auth_request_set" | "perl_set" | "js_set" | "js_var" => directive.arguments().next(),
+            _ => None,
+        };
+        names.extend(name.and_then(|name| variables(name).next()));
+        defined(directive.block.as_deref().unwrap_or_default(), names);
+    }
+}
+
 fn is_of_module(directive: &Directive) -> bool {
     directive.name() == "cors" || directive.name().starts_with("cors_")
 }
@@ -177,6 +202,7 @@ pub fn places(configuration: &Configuration) -> Result<Vec<Place<'_>>, Failure> 
         files: HashMap::new(),
         zone: None,
         need_zone: Vec::new(),
+        own_variables: Vec::new(),
         problems: Vec::new(),
         reported: HashSet::new(),
     };
@@ -188,6 +214,14 @@ pub fn places(configuration: &Configuration) -> Result<Vec<Place<'_>>, Failure> 
             let problem = Problem::new(directive.name().as_bytes(), Reason::NoZone);
             let place = reader.end_of(directive);
             reader.add(format!("{problem} in {place}"));
+        }
+    }
+    let own = std::mem::take(&mut reader.own_variables);
+    if !own.is_empty() {
+        let mut names = HashSet::new();
+        defined(&configuration.directives, &mut names);
+        for (directive, value, _) in own.iter().filter(|(.., name)| !names.contains(name)) {
+            reader.report(directive, &Problem::new(value.as_bytes(), Reason::OwnVariable));
         }
     }
     if reader.problems.is_empty() {
@@ -216,6 +250,8 @@ struct Reader<'a> {
     zone: Option<&'a Directive>,
     /// The directives that need a zone.
     need_zone: Vec<&'a Directive>,
+    /// Values with a variable of the module: the directive, the value and the variable.
+    own_variables: Vec<(&'a Directive, &'a str, String)>,
     problems: Vec<String>,
     /// The same: what is inherited is checked several times.
     reported: HashSet<String>,
@@ -387,6 +423,12 @@ impl<'a> Reader<'a> {
         file
     }
 
+    /// Takes note if a value contains a variable of the module, unless the configuration defines one of that name.
+    fn note_own_variables(&mut self, directive: &'a Directive, value: &'a str) {
+        let own = variables(value).filter(|name| VARIABLES.contains(&name.as_str()));
+        self.own_variables.extend(own.map(|name| (directive, value, name)));
+    }
+
     /// Reads the directives of a level into what it inherits.
     fn read(&mut self, own: &[&'a Directive], policy: &mut Policy<'a>) {
         let mut set = HashSet::new();
@@ -416,8 +458,8 @@ impl<'a> Reader<'a> {
                 "cors_log_level" => drop(self.once(&mut set, directive, |v| scalar::read_log_level(v).map(drop))),
                 "cors_zone" => {
                     // There is one for all.
-                    self.once(&mut set, directive, |v| scalar::read_zone(v, LEAST_ZONE).map(drop));
-                    self.zone = Some(directive);
+                    let zone = self.once(&mut set, directive, |v| scalar::read_zone(v, LEAST_ZONE).map(drop));
+                    self.zone = self.zone.or(zone.map(|_| directive));
                 }
                 "cors_zone_label" => {
                     self.need_zone.push(directive);
@@ -434,6 +476,7 @@ impl<'a> Reader<'a> {
                 }
                 "cors_bypass" => {
                     has_bypass = true;
+                    directive.arguments().for_each(|value| self.note_own_variables(directive, value));
                     bypass = bypass.or(Some(((), directive)).filter(|_| directive.arguments().any(|a| !a.is_empty())));
                 }
                 "cors_allow_origin" => {
@@ -530,6 +573,7 @@ impl<'a> Reader<'a> {
         for argument in directive.arguments() {
             let bytes = argument.as_bytes();
             if bytes.contains(&b'$') && !rule::is_expression(bytes) {
+                self.note_own_variables(directive, argument);
                 rules.push(OriginRule { directive, value: None, text: argument });
                 if words(argument).any(|word| matches!(word, "$http_origin" | "${http_origin}")) {
                     origins.add_reflection(bytes, At::Directive(directive));
