@@ -486,7 +486,7 @@ impl<'a> Reader<'a> {
                 "cors_allow_origin_regex" => {
                     has_rules = true;
                     for word in directive.arguments() {
-                        let result = origins.add_expression(word.as_bytes(), At::Directive(directive));
+                        let result = origins.note_expression(word.as_bytes());
                         if self.check(directive, result).is_some() && word != "," {
                             let value = Some(Value::Expression(word.to_owned()));
                             rules.list.push(OriginRule { directive, value, text: word });
