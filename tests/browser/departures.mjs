@@ -20,7 +20,7 @@ export const departures = [
       + "traversable for user prompts and store the result as a proxy-authentication entry." },
   { engines: ["chromium"], ids: [/^redirect-empty-location$/],
     sentence: "Location URL: If location is a header value, then set location to the result of parsing location with response's URL." },
-  { engines: ["firefox"], ids: [/^safe-Accept-14$/],
+  { engines: ["firefox"], ids: [/^safe-Accept-(14|16|18)$/],
     sentence: "A CORS-unsafe request-header byte is a byte byte for which one of the following is true: byte is less than 0x20 and is not "
       + "0x09 HT; byte is 0x22 (\"), [...] or 0x7F DEL. (No byte above it.)" },
   { engines: ["firefox", "webkit"], ids: [/^redirect-api-\S+-303-PUT$/],

@@ -82,7 +82,8 @@ for (const list of ["*", "x-own"])
 // Headers that need none, depending on their values. The preflight is refused, so that one shows.
 const a = length => "a".repeat(length);
 const values = {
-  Accept: ["text/html", "a(b", "a:b", "a?b", "a@b", "a[b", "a\\b", "a{b", "a\"b", "a<b", "a=b;q=1", "a\tb", a(128), a(129), "\u00e9", ""],
+  Accept: ["text/html", "a(b", "a:b", "a?b", "a@b", "a[b", "a\\b", "a{b", "a\"b", "a<b", "a=b;q=1", "a\tb", a(128), a(129), "\u00e9", "",
+    "\u00e9".repeat(128), "\u00e9".repeat(129), "\u00ff"],
   "Accept-Language": ["de, en;q=0.5", "de_DE", "de/en", "*", a(128), a(129)],
   "Content-Language": ["de", "de:en", a(129)],
   "Content-Type": [
@@ -109,7 +110,7 @@ const forbidden = [
   ["X-HTTP-Method", "PUT, connect"], ["X-Method-Override", "PUT"], ["X-HTTP-Method-Override", "PUT"],
 ];
 forbidden.forEach(([name, value]) => add(`forbidden-${name}-${value}`, { headers: [[name, value]] }, REFUSED, OK));
-for (const [name, value] of [["a b", "1"], ["", "1"], ["X-Own", "a\nb"], ["X-Own", "a\0b"]])
+for (const [name, value] of [["a b", "1"], ["", "1"], ["X-Own", "a\nb"], ["X-Own", "a\0b"], ["Accept", "\u20ac"]])
   add(`invalid-${JSON.stringify([name, value])}`, { headers: [[name, value]] }, OK, OK);
 
 // The status of preflights and of answers.
@@ -193,6 +194,7 @@ const raw = {
   "early-origin": "HTTP/1.1 103 Early Hints\r\nAccess-Control-Allow-Origin: *\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
   "no-reason": "HTTP/1.1 200\r\nAccess-Control-Allow-Origin: *\r\nContent-Length: 0\r\n\r\n",
   "bare-newlines": "HTTP/1.1 200 OK\nAccess-Control-Allow-Origin: *\nContent-Length: 0\n\n",
+  "trailer-only": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nAccess-Control-Allow-Origin: *\r\n\r\n",
   "trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Access-Control-Allow-Origin\r\n\r\n3\r\nall\r\n0\r\nAccess-Control-Allow-Origin: *\r\n\r\n",
 };
 for (const [name, text] of Object.entries(raw))

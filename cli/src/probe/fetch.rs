@@ -19,8 +19,8 @@ pub struct Fetch {
     pub origin: String,
     /// The method as the script writes it.
     pub method: String,
-    /// The headers that the script sets.
-    pub headers: Vec<Header>,
+    /// The headers that the script sets, as it writes them.
+    pub headers: Vec<(String, String)>,
     /// Whether the credentials mode is `include`; otherwise it is `same-origin`.
     pub credentials: bool,
     /// The value of `Cookie`, sent whenever credentials are.
@@ -206,9 +206,13 @@ impl Fetching<'_> {
             return blocked(Check::Arguments, format!("fetch() refuses a body with {}", self.method));
         }
         for (name, value) in &fetch.headers {
-            let header = (name.clone(), value.trim_ascii().to_vec());
+            let Some(bytes) = safelist::value_of(value) else {
+                let why = format!("\"{name}: {value}\" has a character above U+00FF, which no header can have");
+                return blocked(Check::Arguments, why);
+            };
+            let header = (name.clone(), bytes.trim_ascii().to_vec());
             if !list::is_token(name.as_bytes()) || !is_value(&header.1) {
-                return blocked(Check::Arguments, format!("\"{name}: {}\" is not a valid header", shown(value)));
+                return blocked(Check::Arguments, format!("\"{name}: {value}\" is not a valid header"));
             }
             // https://fetch.spec.whatwg.org/#headers-validate
             if safelist::is_forbidden_header(&header) {
@@ -650,7 +654,7 @@ mod tests {
     fn request(method: &str, headers: &[&str], credentials: bool) -> Fetch {
         let header = |text: &&str| {
             let (name, value) = text.split_once(": ").unwrap();
-            (name.to_owned(), value.as_bytes().to_vec())
+            (name.to_owned(), value.to_owned())
         };
         Fetch {
             url: Url::parse("https://api.example.net/x").unwrap(),

@@ -105,9 +105,7 @@ fn request(arguments: &Arguments) -> Result<Fetch, Failure> {
     let headers = arguments.headers.iter().map(|text| {
         let (name, value) =
             text.split_once(':').ok_or(format!("--header: \"{text}\" has no colon; write \"Name: value\""))?;
-        let value = safelist::value_of(value)
-            .ok_or(format!("--header: \"{text}\" has a character above U+00FF, so fetch() throws"))?;
-        Ok((name.to_owned(), value))
+        Ok((name.to_owned(), value.to_owned()))
     });
     let default = if arguments.data.is_some() { "POST" } else { "GET" };
     Ok(Fetch {
