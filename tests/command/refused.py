@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../apps"))
 
-from harness import check, finish
+from harness import ROOT, check, finish
 
 FLAGS = ["cors", "cors_allow_credentials", "cors_allow_private_network", "cors_preflight", "cors_override", "cors_enforce", "cors_dry_run"]
 VALUES = {
@@ -86,6 +86,15 @@ def configurations():
             yield f"{name} {value[:30]!r}", zone, "", f"{name} {value};\n{rest}"
     for above, block in BLOCKS:
         yield f"{above} {{ {block} }}", zone, above, block
+    # Each directive there is, in each block, with no argument, and with two.
+    with open(os.path.join(ROOT, "docs/directives.md")) as file:
+        names = re.findall(r"^### (cors\w*)$", file.read(), flags=re.M)
+    check("all directives are documented", len(names) > 20 and set(VALUES) <= set(names), True)
+    for name in names:
+        for arguments in ("", " on off"):
+            yield f"{name}{arguments} in http", "", f"{name}{arguments};", ""
+            yield f"{name}{arguments} in server", zone, "", f"{name}{arguments};"
+            yield f"{name}{arguments} in location", zone, "", f"location / {{ {name}{arguments}; }}"
     for line in ZONES:
         yield f"the zone {line or 'is missing'}", line, "", "cors_allow_origin https://a.example; cors_zone_label a;"
 
