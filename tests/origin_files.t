@@ -20,7 +20,9 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 # How long a change may take: a second, more under valgrind.
-use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 1;
+# A machine that has other work to do takes longer than a second:
+# scripts/soak files measures how long it is.
+use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
 my $a = 'https://one.a.example';
 my $t = Test::Nginx->new()->has(qw/ http /);
