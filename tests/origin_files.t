@@ -19,9 +19,8 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-# How long a change may take: a second, more under valgrind.
-# A machine that has other work to do takes longer than a second:
-# scripts/soak files measures how long it is.
+# How long a change may take. It should be a second, but a machine that has other
+# work to do takes longer: scripts/soak files measures it.
 use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
 my $a = 'https://one.a.example';
