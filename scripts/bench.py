@@ -76,6 +76,9 @@ def request(origin=None, method="GET", extra=(), path="/"):
 
 GET = request(ALLOWED)
 GET_DENIED = request(DENIED)
+# In its place, each request has another number.
+NUMBER = b"@@@@@@@"
+GET_DENIED_NEW = request(f"https://x{NUMBER.decode()}.example.net")
 GET_PLAIN = request()
 PREFLIGHT = request(
     ALLOWED, "OPTIONS", ["Access-Control-Request-Method: PUT", "Access-Control-Request-Headers: content-type"]
@@ -268,6 +271,7 @@ def cases(quick):
             Case(group, "module, 1 exact, cors_zone", module_origins(1) + HELLO, sent, ZONE),
         ]
     result += [
+        Case("denied", "module, 1 exact, cors_zone, new origins", module_origins(1) + HELLO, GET_DENIED_NEW, ZONE),
         Case("denied", f"module, {large:,} exact", module_origins(large) + HELLO, GET_DENIED),
         Case("denied", "module, 1 expression", list_of("cors_allow_origin_regex", expressions(1)) + REST + HELLO, GET_DENIED),
         Case("no policy", "bare", HELLO, GET),
@@ -378,8 +382,8 @@ http {{
     @staticmethod
     def exchange(connection, sent, count):
         """Sends `sent` so often, one after the other, and returns the last response."""
-        for _ in range(count):
-            connection.sendall(sent)
+        for number in range(count):
+            connection.sendall(sent.replace(NUMBER, b"%07d" % number))
             got = b""
             while b"\r\n\r\n" not in got:
                 got += connection.recv(65536)

@@ -65,6 +65,20 @@ need() {
     "${install[@]}" >&2 || die "could not install ${missing[*]}: see apt-get's message above"
 }
 
+# unpacked PACKAGE...: where the programs of these packages of Debian are. They are unpacked, because installed they would start servers.
+unpacked() {
+    local at=$BUILD/unpacked package
+    mkdir -p "$at"
+    for package; do
+        is_debian || continue
+        [[ ! -e $at/$package ]] || continue
+        (cd "$at" && { apt-get download -qq "$package" || { packages update -qq && apt-get download -qq "$package"; }; } >&2 &&
+            dpkg -x "$package"_*.deb . && rm "$package"_*.deb && : >"$package") ||
+            say "No package $package: the tests that need it are skipped"
+    done
+    printf '%s\n' "$at/usr/bin"
+}
+
 # The oldest Rust that compiles the module.
 oldest_rust() {
     sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml"

@@ -143,11 +143,12 @@ stop($_) for sort { $b cmp $a } keys %process;
 
 ###############################################################################
 
-# Whether all members allow an origin in time.
+# Whether all members allow an origin in time.  A machine that has other work to
+# do takes longer: only scripts/soak insists.
 sub in_force {
 	my ($uri, $origin, $seconds) = @_;
 
-	my $end = time() + $seconds;
+	my $end = time() + $seconds + ($seconds && !$ENV{CORS_FLEET_STRICT} ? 15 : 0);
 	while (1) {
 		my $allowed = grep { is_allowed_by(8080 + $_, $uri, $origin) } 0 .. 2;
 		return 1 if $allowed == 3;

@@ -19,8 +19,9 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-# How long a change may take: a second, more under valgrind.
-use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 1;
+# How long a change may take. It should be a second, but a machine that has other
+# work to do takes longer: scripts/soak files measures it.
+use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
 my $a = 'https://one.a.example';
 my $t = Test::Nginx->new()->has(qw/ http /);

@@ -376,7 +376,7 @@ impl Frequent {
 /// Counts in the entry whose number plus one this is.
 #[inline(always)]
 fn count_in(memory: &[AtomicU64], number: usize, hash: u64, now: impl FnOnce() -> u64) -> bool {
-    let Some(entry) = entry(memory, number.wrapping_sub(1)) else { return false };
+    let Some(entry) = number.checked_sub(1).and_then(|number| entry(memory, number)) else { return false };
     let before = entry[COUNT].load(Acquire);
     if entry[HASH].load(Relaxed) != hash || before & COUNT_MASK == 0 {
         return false;
@@ -419,7 +419,8 @@ fn mix(a: u64, b: u64) -> u64 {
 
 #[inline(always)]
 fn entry(memory: &[AtomicU64], number: usize) -> Option<&[AtomicU64; ENTRY]> {
-    memory.get(HEAD.wrapping_add(number.wrapping_mul(ENTRY))..)?.first_chunk()
+    let at = number.checked_mul(ENTRY)?.checked_add(HEAD)?;
+    memory.get(at..at.checked_add(ENTRY)?)?.first_chunk()
 }
 
 fn lengths(entry: &[AtomicU64; ENTRY]) -> [usize; 2] {
