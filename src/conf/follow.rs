@@ -197,6 +197,10 @@ impl Follower {
 
     /// Looks at the file; `None` if there was a panic.
     fn step(&mut self) -> Option<()> {
+        // Also if nothing has changed: reports about other files of the directory would fill the system's queue.
+        if let Some(writers) = &mut self.writers {
+            writers.are_any();
+        }
         // What was in force before may still be in use.
         if !self.writer.is_settled() || self.writer.is_frozen() {
             return Some(());
