@@ -234,7 +234,7 @@ impl List {
         self.0.get()
     }
 
-    /// Puts other tables in force. Whoever provides the memory keeps the old ones until no request looks at them.
+    /// Replaces the tables. The caller must keep the memory of the old ones until no request uses them.
     pub fn replace(&self, flat: Flat<'static>) {
         self.0.set(flat);
     }
