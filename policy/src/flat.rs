@@ -211,10 +211,15 @@ impl<'a> Flat<'a> {
         self.exact.contains_medium(origin)
     }
 
+    /// Whether the file allows an origin that it does not [list](Flat::lists).
+    pub fn allows_unlisted(&self, origin: &[u8]) -> bool {
+        (!(set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) && self.exact.contains(origin))
+            || (!self.patterns.is_empty() && PatternsView { keys: self.patterns, shapes: &self.shapes }.matches(origin))
+    }
+
     /// Whether the file allows `origin`.
     pub fn allows(&self, origin: &[u8]) -> bool {
-        self.exact.contains(origin)
-            || (!self.patterns.is_empty() && PatternsView { keys: self.patterns, shapes: &self.shapes }.matches(origin))
+        self.lists(origin) || self.allows_unlisted(origin)
     }
 
     /// The patterns, without the `*` before a dot, and the exact origins.
