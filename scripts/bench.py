@@ -784,7 +784,8 @@ def main():
     if args.json:
         with open(args.json, "w") as file:
             json.dump(figures, file, indent=1)
-    if any(row["module"] > row["bare"] for row in figures.get("allocations", ())):
+    # What a timer of nginx's allocates meanwhile is a small part of one for each request.
+    if any(row["module"] > row["bare"] + 0.5 for row in figures.get("allocations", ())):
         sys.exit("the module allocates on the heap for a request, which it promises not to do")
 
 

@@ -15,7 +15,10 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ::ngx::core::NGX_CONF_ERROR;
-use ::ngx::ffi::{ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_uint_t, NGX_HTTP_MODULE};
+use ::ngx::ffi::{
+    ngx_conf_t, ngx_cycle_t, ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_process, ngx_uint_t, NGX_HTTP_MODULE,
+    NGX_PROCESS_HELPER,
+};
 use ::ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf};
 
 use conf::{LocationConf, MainConf};
@@ -173,7 +176,11 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             if let Some(counting) = main.counting {
                 counting.start_worker(worker());
             }
-            main.follow_files();
+            // The cache manager and the cache loader come here too. They serve no requests, and may not come back to their event loop for long.
+            // SAFETY: nginx sets it when the process starts.
+            if unsafe { ngx_process } != NGX_PROCESS_HELPER as ngx_uint_t {
+                main.follow_files();
+            }
         }
     });
     Code::OK.0

@@ -137,7 +137,7 @@ my @ways = (
 	['hard link', sub { put('new', $_[0]); unlink "$dir/list"; link "$dir/new", "$dir/list"; unlink "$dir/new" }],
 );
 
-$t->plan(@files + @directives + 13 + @ways + 28);
+$t->plan(@files + @directives + 13 + @ways + 33);
 
 mkdir "$dir/first";
 mkdir "$dir/second";
@@ -278,6 +278,35 @@ ok(in_force('https://four.a.example'), 'after a worker was stuck');
 $t->reload();
 put('list', "https://five.a.example\n");
 ok(in_force('https://five.a.example', '/file', 3), 'after a reload');
+
+# More happens in the directory than the system reports in one go
+
+for (1 .. 9000) {
+	open my $other, '<', "$dir/nginx.conf" or die;
+	close $other;
+}
+open $file, '>', "$dir/list" or die;
+$file->autoflush(1);
+print $file 'https://busy.a.example';
+sleep 1;
+is_denied('/file', 'a half in a busy directory', 'https://busy.a.example');
+print $file ".org\n";
+close $file;
+ok(in_force('https://busy.a.example.org'), 'the whole in a busy directory');
+
+# A process that serves no requests does not delay a change
+
+$t->write_file_expand('nginx.conf', $conf =~ s/DIRECTIVE//r
+	=~ s!cors_zone!proxy_cache_path %%TESTDIR%%/cache keys_zone=cache:1m;\n    cors_zone!r);
+$t->reload();
+my ($manager) = grep { `ps -o args= -p $_` =~ /cache manager/ } workers($t);
+ok($manager, 'there is a cache manager');
+kill 'STOP', $manager;
+for my $origin ('https://six.a.example', 'https://seven.a.example') {
+	put('list', "$origin\n");
+	ok(in_force($origin, '/file', 3), "beside a cache manager that does not answer: $origin");
+}
+kill 'CONT', $manager;
 
 # nginx logs that a process was killed.
 $t->write_file('error.log', $t->read_file('error.log') =~ s/^.*\[alert\].* exited on signal 9\n//gmr);

@@ -53,6 +53,7 @@ fn rules(configuration: &Configuration, origins: &Arc<Origins>) -> Rules {
     }
     Rules {
         origins: origins.clone(),
+        files: Rc::default(),
         methods: Arc::new(methods),
         headers: Arc::new(headers),
         credentials: configuration.credentials,

@@ -133,7 +133,7 @@ impl Rules {
 
     /// Whether an origin of which [`Rules::lists`] does not know is allowed.
     pub fn allows_unlisted(&self, origin: &[u8]) -> bool {
-        self.origins.allows_unlisted(origin) || self.files.iter().any(|file| file.current().allows(origin))
+        self.origins.allows_unlisted(origin) || self.files.iter().any(|file| file.current().allows_unlisted(origin))
     }
 
     /// Whether the only `Origin` field of a request contains an allowed origin. Not called if the rule is `*`.

@@ -211,10 +211,15 @@ impl<'a> Flat<'a> {
         self.exact.contains_medium(origin)
     }
 
+    /// Whether the file allows an origin that it does not [list](Flat::lists).
+    pub fn allows_unlisted(&self, origin: &[u8]) -> bool {
+        (!(set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) && self.exact.contains(origin))
+            || (!self.patterns.is_empty() && PatternsView { keys: self.patterns, shapes: &self.shapes }.matches(origin))
+    }
+
     /// Whether the file allows `origin`.
     pub fn allows(&self, origin: &[u8]) -> bool {
-        self.exact.contains(origin)
-            || (!self.patterns.is_empty() && PatternsView { keys: self.patterns, shapes: &self.shapes }.matches(origin))
+        self.lists(origin) || self.allows_unlisted(origin)
     }
 
     /// The patterns, without the `*` before a dot, and the exact origins.
@@ -234,7 +239,7 @@ impl List {
         self.0.get()
     }
 
-    /// Puts other tables in force. Whoever provides the memory keeps the old ones until no request looks at them.
+    /// Replaces the tables. The caller must keep the memory of the old ones until no request uses them.
     pub fn replace(&self, flat: Flat<'static>) {
         self.0.set(flat);
     }

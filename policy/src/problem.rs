@@ -289,7 +289,7 @@ reasons! {
     error NotRegularFile => "is not a regular file; write the path of a file with one origin in each line",
     /// A file of origins of 4 GB
     error LargeFile(most) => "is too large; a file of origins has at most {most}",
-    /// A file of origins for which there is no memory.
+    /// Not enough memory for a file of origins.
     error NoMemory(message) => "cannot be kept in shared memory: {message}",
     /// A file of origins that everyone can change
     warning WritableFile => "can be changed by every user of this machine, who could allow any origin; remove the permission to write for others",

@@ -66,7 +66,7 @@ impl<'a> View<'a> {
         View { slots, bytes }
     }
 
-    /// Whether there is no string.
+    /// Whether the set is empty.
     #[inline(always)]
     pub fn is_empty(self) -> bool {
         self.slots.is_empty()
@@ -78,7 +78,7 @@ impl<'a> View<'a> {
         let mask = self.slots.len().wrapping_sub(1);
         let (key, len) = (key(hash, len), usize::from(len));
         let mut at = hash as usize;
-        // There is always a free slot to stop at. If there are no slots at all, `get` returns `None`.
+        // The search ends at a free slot, and at least one slot is free. If the table has no slots, `get` returns `None`.
         while let Some(&slot) = self.slots.get(at & mask) {
             if key_of(slot) == key {
                 let start = slot as u32 as usize;
@@ -134,7 +134,7 @@ impl<'a> Writer<'a> {
         Writer { slots, bytes, used: 0, count: 0 }
     }
 
-    /// Adds `value`, unless it is there already or there is no room for it.
+    /// Adds `value`. Does nothing if the set already contains it or is full.
     pub fn insert(&mut self, value: &[u8], hash: u32) {
         let (Ok(offset), Ok(len)) = (u32::try_from(self.used), u16::try_from(value.len())) else { return };
         if len == 0

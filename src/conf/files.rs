@@ -45,7 +45,7 @@ pub mod notes {
     pub const REFUSED: usize = 10;
     /// Whether it may be accepted later as it is.
     pub const MAY_PASS: usize = 17;
-    /// Whether it has been reported that there is no file.
+    /// Set once the missing file has been reported.
     pub const GONE: usize = 18;
 }
 

@@ -187,7 +187,7 @@ impl Follower {
         self.messages.push(level, format!("cors: {DIRECTIVE}: {text}"));
     }
 
-    /// The file has been read with the rights of whoever has started nginx. Reports at once if this process may not read it.
+    /// Reports at once if this process may not read the file: the master, which read it first, often has more rights.
     fn check_rights(&mut self) {
         let Ok(identity) = Identity::of(&self.path) else { return };
         if let (Err(error), false) = (disk::open(&self.path), is_identity(&self.region, notes::REFUSED, identity)) {
@@ -197,6 +197,10 @@ impl Follower {
 
     /// Looks at the file; `None` if there was a panic.
     fn step(&mut self) -> Option<()> {
+        // Also if nothing has changed: reports about other files of the directory would fill the system's queue.
+        if let Some(writers) = &mut self.writers {
+            writers.are_any();
+        }
         // What was in force before may still be in use.
         if !self.writer.is_settled() || self.writer.is_frozen() {
             return Some(());

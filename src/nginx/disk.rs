@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::system;
 
@@ -100,6 +101,8 @@ pub struct Writers {
     itself: i32,
     is_new: bool,
     writing: Writing,
+    /// Since when the system has not reported everything.
+    unsure: Option<Instant>,
 }
 
 // <https://man7.org/linux/man-pages/man7/inotify.7.html>
@@ -115,6 +118,9 @@ const OVERFLOW: u32 = 0x4000;
 const OF_DIRECTORY: u32 = MODIFY | CLOSE_WRITE | CLOSE_NOWRITE | OPEN | MOVED_FROM | MOVED_TO | CREATE | DELETE;
 const OF_FILE: u32 = MODIFY | CLOSE_WRITE;
 
+/// For how long a file may be being written, after the system has had more to report than it keeps.
+const UNSURE: Duration = Duration::from_secs(5);
+
 /// The size of a report without its name.
 const REPORT: usize = 16;
 
@@ -126,7 +132,7 @@ impl Writers {
         let notices = system::notices()?;
         let directory = system::add_notice(&notices, file.parent().unwrap_or(&file), OF_DIRECTORY)?;
         let itself = system::add_notice(&notices, &file, OF_FILE)?;
-        Ok(Writers { notices, file, name, directory, itself, is_new: false, writing: Writing::No })
+        Ok(Writers { notices, file, name, directory, itself, is_new: false, writing: Writing::No, unsure: None })
     }
 
     /// Takes note that the path may lead to another file now.
@@ -138,14 +144,15 @@ impl Writers {
         Ok(())
     }
 
-    /// Whether somebody writes.
+    /// Whether somebody writes, or may be writing.
     pub fn are_any(&mut self) -> bool {
         let mut buffer = [0; 4096];
         loop {
             let read = system::read_some(&self.notices, &mut buffer);
             let mut rest = buffer.get(..read).unwrap_or_default();
             if rest.is_empty() {
-                return self.writing != Writing::No;
+                self.unsure = self.unsure.filter(|since| since.elapsed() < UNSURE);
+                return self.writing != Writing::No || self.unsure.is_some();
             }
             while let Some((report, after)) = rest.split_first_chunk::<REPORT>() {
                 let number =
@@ -162,7 +169,9 @@ impl Writers {
 
     fn note(&mut self, event: u32, is_it: bool) {
         if event & OVERFLOW != 0 {
+            // Who has begun or ended to write is not known any more.
             (self.is_new, self.writing) = (false, Writing::No);
+            self.unsure.get_or_insert_with(Instant::now);
         }
         if !is_it {
             return;
@@ -173,7 +182,9 @@ impl Writers {
             CREATE => self.is_new = true,
             OPEN if self.is_new => (self.is_new, self.writing) = (false, Writing::Opened),
             CLOSE_NOWRITE if self.writing == Writing::Opened => self.writing = Writing::No,
-            CLOSE_WRITE | MOVED_FROM | MOVED_TO | DELETE => (self.is_new, self.writing) = (false, Writing::No),
+            CLOSE_WRITE | MOVED_FROM | MOVED_TO | DELETE => {
+                (self.is_new, self.writing, self.unsure) = (false, Writing::No, None);
+            }
             _ => {}
         }
     }

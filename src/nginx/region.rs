@@ -215,7 +215,8 @@ impl Writer {
                 return false;
             }
         }
-        if system::return_memory(&region.file, Region::start(generation + 1), HALF).is_err() {
+        // A process that nobody knows of may read the old half. It says so before it looks which generation is in force.
+        if self.is_frozen() || system::return_memory(&region.file, Region::start(generation + 1), HALF).is_err() {
             return false;
         }
         region.word(RELEASED).store(generation, Ordering::Relaxed);

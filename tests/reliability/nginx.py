@@ -107,7 +107,10 @@ access_log off;
         wait_for(self.workers)
 
     def master(self):
-        return int((self.folder / "nginx.pid").read_text())
+        file = self.folder / "nginx.pid"
+        # nginx writes the number after it has made the file.
+        wait_for(file.read_text)
+        return int(file.read_text())
 
     def workers(self, master=None):
         """Those that serve, without those that are on their way out."""
