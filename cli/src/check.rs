@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use crate::output::say;
 use crate::{files, input, Failure, Verdict};
 
 /// Check a file of origins, as nginx -t would
@@ -34,18 +35,15 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                     "file": name, "line": line, "level": level, "code": problem.reason.code(), "text": problem.to_string(),
                 }));
             } else {
-                println!(
-                    "cors: [{level}] {problem} in {name}{}",
-                    line.map(|line| format!(":{line}")).unwrap_or_default()
-                );
+                say!("cors: [{level}] {problem} in {name}{}", line.map(|line| format!(":{line}")).unwrap_or_default());
             }
         }
         if !arguments.json {
-            println!("{name}: {values} values");
+            say!("{name}: {values} values");
         }
     }
     if arguments.json {
-        println!("{:#}", json!({ "problems": rows }));
+        say!("{:#}", json!({ "problems": rows }));
     }
     Ok(if is_good { Verdict::Good } else { Verdict::Bad })
 }

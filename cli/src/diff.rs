@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::files::OriginFile;
 use crate::nginx::policies::{places, Place, Policy};
 use crate::nginx::tree::{self, Configuration};
+use crate::output::say;
 use crate::{Failure, Verdict};
 
 /// Say what a new configuration allows that the old one did not, and the reverse
@@ -52,18 +53,18 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             .iter()
             .map(|(label, changes)| json!({ "policy": label, "changes": changes.iter().map(row).collect::<Vec<_>>() }))
             .collect();
-        println!("{:#}", json!({ "allows_more": is_more, "policies": rows, "not_compared": too_large }));
+        say!("{:#}", json!({ "allows_more": is_more, "policies": rows, "not_compared": too_large }));
     } else {
         for (label, changes) in &changes {
-            println!("{label}");
+            say!("{label}");
             for Change { is_more, what, text, example } in changes {
                 let example = example.as_ref().map(|example| format!(", such as {example}")).unwrap_or_default();
                 let sign = is_more.map_or("~", |is_more| if is_more { "+" } else { "-" });
-                println!("  {sign} {what} {text}{example}");
+                say!("  {sign} {what} {text}{example}");
             }
         }
         if changes.is_empty() && too_large.is_empty() {
-            println!("Both allow the same.");
+            say!("Both allow the same.");
         }
     }
     if !too_large.is_empty() {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::nginx::policies::{places, OriginRule, Place, Policy};
 use crate::nginx::tree::{self, Configuration};
+use crate::output::say;
 use crate::probe::safelist;
 use crate::{Failure, Verdict};
 
@@ -72,18 +73,18 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             rows.push(json!({ "policy": place.label, "place": at, "allowed": allowed, "findings": findings }));
             continue;
         }
-        println!("{} ({at}): {}", place.label, if allowed { "allowed" } else { "denied" });
+        say!("{} ({at}): {}", place.label, if allowed { "allowed" } else { "denied" });
         for Finding { text, fix, .. } in &findings {
-            println!("  {text}");
+            say!("  {text}");
             if let Some(fix) = fix {
-                println!("    write: {fix}");
+                say!("    write: {fix}");
             }
         }
     }
     if arguments.json {
-        println!("{:#}", json!({ "policies": rows }));
+        say!("{:#}", json!({ "policies": rows }));
     } else if !places.iter().any(|place| place.is_own) {
-        println!("{} has no cors_* directives.", arguments.configuration);
+        say!("{} has no cors_* directives.", arguments.configuration);
     }
     Ok(if is_allowed { Verdict::Good } else { Verdict::Bad })
 }

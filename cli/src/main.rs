@@ -1,5 +1,5 @@
 //! The command `cors`: what a browser would do with a request to another origin, and why.
-#![deny(unsafe_code)]
+#![deny(unsafe_code, clippy::print_stdout)]
 #![warn(missing_docs)]
 
 mod check;
@@ -9,6 +9,7 @@ mod explain;
 mod files;
 mod input;
 mod nginx;
+mod output;
 mod probe;
 
 use std::process::ExitCode;
@@ -63,7 +64,9 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Man { subcommand } => man(subcommand.as_deref()),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "cors", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "cors", &mut script);
+            output::bytes(&script);
             Ok(Verdict::Good)
         }
     };
@@ -87,6 +90,6 @@ fn man(subcommand: Option<&str>) -> Result<Verdict, Failure> {
             clap_mangen::Man::new(found)
         }
     };
-    page.render(&mut std::io::stdout()).map_err(|error| error.to_string())?;
+    output::check(|mut out| page.render(&mut out));
     Ok(Verdict::Good)
 }

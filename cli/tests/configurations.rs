@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use common::cors;
 
@@ -406,5 +407,36 @@ fn manual_and_completions() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = cors(&["completions", shell], "");
         assert!(ran.out.contains("probe") && ran.out.contains("insecure"), "{shell}");
+    }
+}
+
+/// Neither is a panic. A pipe may be closed at any time: the command is given so much that it notices.
+#[test]
+fn output_that_cannot_be_written() {
+    let directory = directory("output");
+    let path = directory.join("nginx.conf");
+    let location = |at| format!("location /{at}/ {{ cors_allow_origin https://a{at}.example.com; }}\n");
+    let locations: String = (0..5000).map(location).collect();
+    fs::write(&path, format!("http {{ server {{ listen 80;\n{locations} }} }}\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let runs: [&[&str]; 5] = [
+        &["explain", "-c", path, "--origin", "https://a1.example.com"],
+        &["diff", "/dev/null", path],
+        &["convert", path],
+        &["completions", "bash"],
+        &["man"],
+    ];
+    for arguments in runs {
+        let run = |out: Stdio| Command::new(env!("CARGO_BIN_EXE_cors")).args(arguments).stdout(out).output().unwrap();
+        let mut reader = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+        let writer = reader.stdin.take().unwrap();
+        reader.wait().unwrap();
+        let gone = run(writer.into());
+        assert_eq!((gone.status.code(), gone.stderr.as_slice()), (Some(2), &b""[..]), "{arguments:?}");
+        let full = run(fs::File::options().write(true).open("/dev/full").unwrap().into());
+        let message = String::from_utf8(full.stderr).unwrap();
+        assert_eq!(full.status.code(), Some(2), "{arguments:?}");
+        assert!(message.starts_with("cors: the standard output cannot be written: "), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
     }
 }

@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{json, Value};
 
 use crate::nginx::tree::{self, Configuration};
+use crate::output::{self, say};
 use crate::{input, Failure, Verdict};
 use draft::{aligned, Draft, Kind, Notes};
 
@@ -118,9 +119,9 @@ fn convert_nginx(arguments: &Arguments) -> Result<Notes, Failure> {
     let configuration = tree::read(&arguments.file)?;
     let (written, notes) = converted(&configuration);
     if arguments.json {
-        println!("{:#}", as_json(&written, &notes));
+        say!("{:#}", as_json(&written, &notes));
     } else if arguments.diff {
-        written.iter().for_each(|file| print!("{}", text::diff(&file.name, &file.old, &file.new)));
+        written.iter().for_each(|file| output::text(text::diff(&file.name, &file.old, &file.new)));
     } else if arguments.write {
         write(&configuration, &written)?;
     } else {
@@ -144,9 +145,9 @@ fn convert_other(arguments: &Arguments, format: Format) -> Result<Notes, Failure
     let blocks: Vec<_> = parts.iter().filter_map(|part| block(part, arguments.proxy_pass.as_deref())).collect();
     let new = blocks.join("\n");
     if arguments.json {
-        println!("{:#}", as_json(&[Written { name: name.clone(), old: text, new }], &notes));
+        say!("{:#}", as_json(&[Written { name: name.clone(), old: text, new }], &notes));
     } else {
-        print!("{new}");
+        output::text(new);
     }
     Ok(notes)
 }
@@ -190,8 +191,8 @@ fn print(configuration: &Configuration, written: &[Written]) {
             .collect(),
     };
     match changed[..] {
-        [file] if !configuration.is_dump => print!("{}", file.new),
-        _ => changed.iter().for_each(|file| println!("# configuration file {}:\n{}", file.name, file.new)),
+        [file] if !configuration.is_dump => output::text(&file.new),
+        _ => changed.iter().for_each(|file| say!("# configuration file {}:\n{}", file.name, file.new)),
     }
 }
 

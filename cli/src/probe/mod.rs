@@ -14,6 +14,7 @@ use cors_policy::rule::{parse_rule, Rule};
 use serde_json::{json, Value};
 use url::Url;
 
+use crate::output::say;
 use crate::{Failure, Verdict};
 use fetch::{Block, Fetch, Outcome, Purpose, Step};
 use http::{Curl, Options, Request, Response};
@@ -84,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     }
     let (steps, outcome) = fetch::fetch(&wanted, &mut curl);
     if arguments.json {
-        println!("{:#}", as_json(&wanted, &steps, &outcome));
+        say!("{:#}", as_json(&wanted, &steps, &outcome));
     } else {
         print(&steps, &outcome);
     }
@@ -152,54 +153,54 @@ fn is_of_cors(name: &str) -> bool {
 
 fn print_fields<'a>(fields: impl IntoIterator<Item = &'a Header>) {
     for (name, value) in fields {
-        println!("    {}: {}", shown(name.as_bytes()), shown(value));
+        say!("    {}: {}", shown(name.as_bytes()), shown(value));
     }
 }
 
 fn print(steps: &[Step], outcome: &Outcome) {
     for step in steps {
         match step {
-            Step::Note(text) => println!("{}.", shown(text.as_bytes())),
+            Step::Note(text) => say!("{}.", shown(text.as_bytes())),
             Step::Exchange(purpose, request, answer) => {
                 let mark = if *purpose == Purpose::Preflight { "  (preflight)" } else { "" };
-                println!("  {} {}{mark}", request.method, request.url);
+                say!("  {} {}{mark}", request.method, request.url);
                 print_fields(request.fields.iter().filter(|(name, _)| !is_usual(name)));
                 match answer {
                     Ok(response) => {
-                        println!("  {} {}", response.version, response.status);
+                        say!("  {} {}", response.version, response.status);
                         print_fields(response.fields.iter().filter(|(name, _)| is_of_cors(name)));
                     }
-                    Err(why) => println!("  no answer: {}", shown(why.as_bytes())),
+                    Err(why) => say!("  no answer: {}", shown(why.as_bytes())),
                 }
             }
         }
     }
-    println!();
+    say!();
     match outcome {
         Outcome::Readable { response, fields, hidden } => {
-            println!("Readable: the script gets the response with status {}.", response.status);
+            say!("Readable: the script gets the response with status {}.", response.status);
             let names: Vec<_> = fields.iter().map(|(name, _)| shown(name.as_bytes())).collect();
-            println!("  fields that it can read: {}", or_none(&names));
+            say!("  fields that it can read: {}", or_none(&names));
             if !hidden.is_empty() {
                 let hidden: Vec<_> = hidden.iter().map(|name| shown(name.as_bytes())).collect();
-                println!("  hidden from it:          {}", hidden.join(", "));
+                say!("  hidden from it:          {}", hidden.join(", "));
             }
             if let Some(trouble) = &response.trouble {
-                println!("  but reading the body fails: {}", shown(trouble.as_bytes()));
+                say!("  but reading the body fails: {}", shown(trouble.as_bytes()));
             }
         }
         Outcome::Blocked(Block { why, sent, needed, directives, .. }) => {
-            println!("Blocked: {}.", shown(why.as_bytes()));
+            say!("Blocked: {}.", shown(why.as_bytes()));
             for (label, value) in [("  sent:  ", sent), ("  needed:", needed)] {
                 if let Some(value) = value {
-                    println!("{label}  {}", shown(value.as_bytes()));
+                    say!("{label}  {}", shown(value.as_bytes()));
                 }
             }
             for directive in directives {
-                println!("  nginx with ngx-http-cors:  {}", shown(directive.as_bytes()));
+                say!("  nginx with ngx-http-cors:  {}", shown(directive.as_bytes()));
             }
         }
-        Outcome::NoAnswer(_) => println!("No answer: the script gets an error."),
+        Outcome::NoAnswer(_) => say!("No answer: the script gets an error."),
     }
 }
 
@@ -262,12 +263,12 @@ fn print_findings(findings: &[audit::Finding], as_json: bool) {
     if as_json {
         let rows: Vec<_> =
             findings.iter().map(|f| json!({ "code": f.code, "text": f.text, "origin": f.origin })).collect();
-        return println!("{:#}", json!({ "findings": rows }));
+        return say!("{:#}", json!({ "findings": rows }));
     }
     if findings.is_empty() {
-        println!("Nothing dangerous was found.");
+        say!("Nothing dangerous was found.");
     }
     for audit::Finding { code, text, .. } in findings {
-        println!("{}. [{code}]", shown(text.as_bytes()));
+        say!("{}. [{code}]", shown(text.as_bytes()));
     }
 }
