@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 
+import bench_command
+
 PORT = 18900
 UPSTREAM_PORT = PORT + 2
 FASTCGI_PORT = PORT + 3
@@ -730,10 +732,11 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("nginx")
     parser.add_argument("module")
+    parser.add_argument("command")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
     parser.add_argument("--plot")
-    parser.add_argument("--only", choices=["instructions", "breakdown", "throughput", "loading", "allocations"])
+    parser.add_argument("--only", choices=["instructions", "breakdown", "throughput", "loading", "allocations", "command"])
     args = parser.parse_args()
     bench = Bench(args.nginx, args.module, args.quick)
     wanted = lambda part: args.only in (None, part)
@@ -769,6 +772,11 @@ def main():
             print("\nHeap allocations per request\n\n| request | bare | module |\n| --- | ---: | ---: |")
             for row in rows:
                 print(f"| {row['name']} | {row['bare']:.2f} | {row['module']:.2f} |")
+        if wanted("command"):
+            rows = figures["command"] = list(bench_command.rows(args.command, args.nginx, args.module, bench.dir, args.quick))
+            print("\nThe command cors beside nginx -t\n\n| what | seconds | of the processor |\n| --- | ---: | ---: |")
+            for row in rows:
+                print(f"| {row['name']} | {row['seconds']:.2f} | {row['processor']:.2f} |")
     finally:
         bench.close()
     if args.plot:

@@ -160,6 +160,25 @@ source_version() {
     sed -n 's/^#define NGINX_VERSION  *"\([0-9.]*\)".*/\1/p' "$1/src/core/nginx.h"
 }
 
+# The flags that keep the paths of this machine out of what is compiled, as CARGO_ENCODED_RUSTFLAGS takes them. The last one that
+# matches counts. The compiler may be in /usr, where the others may be too.
+remap_flags() {
+    printf -- '--remap-path-prefix=%s=rust\x1f--remap-path-prefix=%s=cargo\x1f--remap-path-prefix=%s=.' \
+        "$(rustc --print sysroot)" "${CARGO_HOME:-$HOME/.cargo}" "$ROOT"
+}
+
+# The command cors, as others get it.
+COMMAND=$ROOT/target/command/command/cors
+
+# command_cargo SUBCOMMAND ARGUMENT...: cargo for the command cors, always in the same profile and place, so that what it consists
+# of is compiled once.
+command_cargo() {
+    need libcurl4-openssl-dev
+    (cd "$ROOT" && CARGO_ENCODED_RUSTFLAGS=$(remap_flags) \
+        CFLAGS="-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=cargo -ffile-prefix-map=$ROOT=." \
+        cargo "$1" --profile command --package cors-cli --target-dir target/command "${@:2}") >&2
+}
+
 # venv NAME PACKAGE...: a Python with those packages, and nothing else, at build/venv/NAME; prints its path.
 venv() {
     local python=$BUILD/venv/$1/bin/python3

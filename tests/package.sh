@@ -68,12 +68,16 @@ main() {
     check "the module is enabled as Debian's are" test -e /etc/nginx/modules-enabled/50-mod-http-cors.conf
     site "cors_allow_origin https://app.example.com;"
     check "nginx -t" as_root nginx -t
+    check "the command is there" cors --version
+    check "its manual page" test -e /usr/share/man/man1/cors.1.gz -a -e /usr/share/man/man1/cors-probe.1.gz
+    check "its completions" bash -c 'source /usr/share/bash-completion/completions/cors && complete -p cors'
     if [[ ! -s /run/nginx.pid ]] || ! as_root kill -0 "$(cat /run/nginx.pid)"; then
         as_root nginx
         started=yes
     fi
     check "a reload" as_root nginx -s reload
     check "an allowed origin" soon says /api/ "Access-Control-Allow-Origin: https://app.example.com"
+    check "the command, with the allowed origin" cors probe "$ADDRESS/api/" --origin https://app.example.com
     check "an upgrade" install_package "$package"
     check "nginx -t after it" as_root nginx -t
     check "it serves after it" says /api/ "Access-Control-Allow-Origin: https://app.example.com"

@@ -35,13 +35,16 @@ main() {
         [[ $path == /usr ]] || paths+=(-e "$path/")
     done
     check "it holds no path of the machine" "$(strings -n 4 "$module" | grep -cF "${paths[@]}" || true)" 0
+    command_cargo build
+    check "nor does the command" "$(strings -n 4 "$COMMAND" | grep -cF "${paths[@]}" || true)" 0
+    check "which is stripped" "$(readelf -S --wide "$COMMAND" | grep -cE '\.symtab|\.debug' || true)" 0
     check "it has no switch for faults" "$(strings "$module" | grep -c NGX_HTTP_CORS_FAULT || true)" 0
 
     # It shares the compiler and the downloads with the first one, and lies below `build` to be out of git's sight.
     again=$BUILD/release-in-another-place
     rm -rf "$again"
     mkdir -p "$again"
-    (cd "$ROOT" && cp -r Cargo.toml Cargo.lock build.rs src policy scripts "$again")
+    (cd "$ROOT" && cp -r Cargo.toml Cargo.lock build.rs src policy cli scripts "$again")
     check "a build in another place is the same, byte for byte" \
         "$(cmp "$module" "$("$again/scripts/build" --release | tail -n 1)" 2>&1)" ""
     rm -rf "$again"

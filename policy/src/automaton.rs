@@ -32,7 +32,8 @@ const MAX_STEPS: usize = 1 << 24;
 const ALPHABET: [(u8, u8); 7] =
     [(b'a', b'z'), (b'0', b':'), (b'-', b'/'), (b'+', b'+'), (b'_', b'_'), (b'[', b'['), (b']', b']')];
 
-fn alphabet() -> impl Iterator<Item = u8> {
+/// The bytes of the alphabet.
+pub(crate) fn alphabet() -> impl Iterator<Item = u8> {
     ALPHABET.iter().flat_map(|&(first, last)| first..=last)
 }
 

@@ -12,6 +12,7 @@
 //! An expression must match the whole origin, whether or not it is written with `^` and `$`.
 
 use regex_syntax::ast::{self, Ast};
+use regex_syntax::hir::literal::{Extractor, Literal};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::automaton::{on_origins, Automaton, LazyAutomaton, SINGLE_SIZE_LIMIT, SIZE_LIMIT};
@@ -165,21 +166,10 @@ pub struct Checked {
 /// | `^wss://a\.example$` | prohibited: the scheme of a WebSocket |
 /// | `always` | prohibited |
 pub fn check(value: &[u8]) -> Result<Checked, Problem> {
-    let problem = |reason| Err(Problem::new(value, reason));
-    let source = match std::str::from_utf8(value) {
-        Ok("") => return problem(Reason::Empty),
-        Ok(source) => source,
-        Err(_) => return problem(Reason::ExpressionNotUtf8),
-    };
-    if habits::is_parameter(value) {
-        return problem(Reason::Always);
-    }
-    if source.starts_with("*.") || rule::is_pattern(value) {
-        return problem(Reason::IsPattern);
-    }
+    let source = text_of(value)?;
     let found = examine(source)?;
     if !found.matches && found.is_of_websockets {
-        return problem(Reason::WebSocketScheme).map_err(|problem| problem.suggesting(suggest(source, &found)));
+        return Err(Problem::new(value, Reason::WebSocketScheme).suggesting(suggest(source, &found)));
     }
     let doubts = [
         (found.has_tilde, Reason::Tilde),
@@ -192,6 +182,35 @@ pub fn check(value: &[u8]) -> Result<Checked, Problem> {
     let doubts = doubts.map(|(_, reason)| Problem::new(value, reason).suggesting(suggestion.clone())).collect();
     let source = Source { text: source.to_owned(), parsed: found.parsed, size: found.size, is_lazy: found.is_lazy };
     Ok(Checked { source, doubts, exposure: found.exposure, is_insecure: found.is_insecure })
+}
+
+/// The text of a value that may be an expression.
+fn text_of(value: &[u8]) -> Result<&str, Problem> {
+    let problem = |reason| Err(Problem::new(value, reason));
+    let source = match std::str::from_utf8(value) {
+        Ok("") => return problem(Reason::Empty),
+        Ok(source) => source,
+        Err(_) => return problem(Reason::ExpressionNotUtf8),
+    };
+    if habits::is_parameter(value) {
+        return problem(Reason::Always);
+    }
+    if source.starts_with("*.") || rule::is_pattern(value) {
+        return problem(Reason::IsPattern);
+    }
+    Ok(source)
+}
+
+/// Whether [`check`] refuses a value, and why. What is doubtful is not looked at if that saves time.
+pub fn refuse(value: &[u8]) -> Result<(), Problem> {
+    let parsed = parse(text_of(value)?)?;
+    let literals = Extractor::new().extract(&parsed);
+    let is_http = |literals: &[Literal]| literals.iter().all(|literal| literal.as_bytes().starts_with(b"http"));
+    // Then it is not of WebSockets.
+    match literals.literals().is_some_and(is_http) && LazyAutomaton::new(&parsed).is_some() {
+        true => Ok(()),
+        false => check(value).map(drop),
+    }
 }
 
 /// What was found out about an expression that compiles.
@@ -404,6 +423,34 @@ mod tests {
         let checked: Option<Vec<_>> =
             sources.iter().map(|source| Some(check(source.as_ref().as_bytes()).ok()?.source)).collect();
         Expressions::new(&checked.expect("right expressions"))
+    }
+
+    #[test]
+    fn refusing_is_what_checking_does() {
+        for value in [
+            "",
+            "always",
+            "*.a.example",
+            "https://*.example.com",
+            "(",
+            "(?=a)",
+            "^wss://a$",
+            "^https://a$|^wss://b$",
+            "^https://a b$|^wss://b$",
+            r"^https?://(a|b)\.example$",
+            ".*",
+            "http",
+            "(?i)^HTTPS://a$",
+            "^https://a{1000}{1000}{1000}$",
+            r"^https://(\w{100}){100}$",
+            "wss?://.*",
+            "^https://[^a]{1,60}$",
+            "~^https://a$",
+            ",",
+        ] {
+            let checked = check(value.as_bytes()).map(drop);
+            assert_eq!(refuse(value.as_bytes()), checked, "{value}");
+        }
     }
 
     #[test]

@@ -76,6 +76,13 @@ fn starts_with(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
+/// Whether scripts cannot set this request header, whatever its value. Browsers refuse the fields of the CORS protocol as well,
+/// about which [`Reason::ProtocolHeader`] says more.
+pub fn is_forbidden_request(name: &str) -> bool {
+    let is_listed = FORBIDDEN_REQUEST.iter().any(|other| other.eq_ignore_ascii_case(name));
+    is_listed || starts_with(name, "proxy-") || starts_with(name, "sec-")
+}
+
 /// The request headers that scripts may set: names, `*`, or `*` and names.
 #[derive(Default)]
 pub struct RequestHeaders(Names);
@@ -92,8 +99,7 @@ impl RequestHeaders {
     /// | `Access-Control-Request-Method` | permitted with a warning |
     pub fn add(&mut self, value: &[u8]) -> Result<(), Problem> {
         let name = self.0.add(value)?;
-        let forbidden = FORBIDDEN_REQUEST.iter().any(|other| other.eq_ignore_ascii_case(name));
-        if forbidden || starts_with(name, "proxy-") || starts_with(name, "sec-") {
+        if is_forbidden_request(name) {
             return Err(Problem::new(value, Reason::ForbiddenRequestHeader));
         }
         Ok(())

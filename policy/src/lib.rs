@@ -15,6 +15,7 @@
 #![warn(missing_docs)]
 
 mod automaton;
+pub mod compare;
 pub mod decision;
 pub mod enforcement;
 mod exposure;

@@ -212,6 +212,12 @@ pub(crate) fn is_public_suffix(host: &str) -> bool {
     is_listed(host) || is_listed(&format!("_.{host}"))
 }
 
+/// The name below a public suffix that `name` is or is below: `example.com` of `a.b.example.com`. A name that is a public suffix
+/// itself is returned as it is.
+pub fn registrable_domain(name: &str) -> &str {
+    psl::domain_str(name).unwrap_or(name)
+}
+
 /// Whether anyone can register a name below `host`. In documentation `.example` (RFC 2606) takes the place of a public suffix.
 pub(crate) fn is_registrable_under(host: &str) -> bool {
     host == "example" || (!host.is_empty() && is_public_suffix(host))
@@ -221,6 +227,13 @@ pub(crate) fn is_registrable_under(host: &str) -> bool {
 mod tests {
     use super::*;
     use crate::rule::{parse_rule, Rule};
+
+    #[test]
+    fn registrable_domains() {
+        for (name, expected) in [("a.b.example.com", "example.com"), ("a.github.io", "a.github.io"), ("com", "com")] {
+            assert_eq!(registrable_domain(name), expected);
+        }
+    }
 
     const RIGHT: [&str; 31] = [
         "https://example.com",

@@ -236,6 +236,8 @@ pub struct OriginsBuilder<P> {
     concerns: Vec<Concern<P>>,
     variables: bool,
     files: bool,
+    /// Whether there is an expression in rules that are not built.
+    unbuilt: bool,
     /// Whether a value was rejected. `*` must be the only value, and rejected values count.
     refused: bool,
 }
@@ -249,6 +251,7 @@ impl<P> Default for OriginsBuilder<P> {
             concerns: Vec::new(),
             variables: false,
             files: false,
+            unbuilt: false,
             refused: false,
         }
     }
@@ -315,6 +318,17 @@ impl<P: Clone> OriginsBuilder<P> {
         self.check_wildcard_is_alone().map(|()| checked.doubts)
     }
 
+    /// Notes that there is a value of `cors_allow_origin_regex` in rules that are not built, and returns why it is refused. This takes
+    /// less time than [`OriginsBuilder::add_expression`], and does not look at what is doubtful.
+    pub fn note_expression(&mut self, value: &[u8]) -> Result<(), Problem> {
+        if value == b"," {
+            return Ok(());
+        }
+        expression::refuse(value).inspect_err(|_| self.refused = true)?;
+        self.unbuilt = true;
+        self.check_wildcard_is_alone()
+    }
+
     /// Notes that there is a value that is known only at run time; see [`evaluated`].
     pub fn add_variable(&mut self) -> Result<(), Problem> {
         self.variables = true;
@@ -333,11 +347,18 @@ impl<P: Clone> OriginsBuilder<P> {
             || !self.origins.patterns.is_empty()
             || !self.sources.is_empty()
             || self.variables
-            || self.files;
+            || self.files
+            || self.unbuilt;
         if self.origins.any && others {
             return Err(Problem::new(b"*", Reason::AnyNotAlone));
         }
         Ok(())
+    }
+
+    /// Only the values to check again when it is known whether credentials are allowed. This takes much less time than
+    /// [`OriginsBuilder::build`].
+    pub fn into_concerns(self) -> Vec<Concern<P>> {
+        self.concerns
     }
 
     /// The finished rules, and the values to check again when it is known whether credentials are allowed.

@@ -9,13 +9,6 @@ use super::messages::Place;
 use super::settings::{LevelDirectives, MaxAge, PreflightStatus, RejectStatus, Settings};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::log::Level;
-use crate::nginx::strings;
-
-/// The longest time for which browsers keep the answer to a preflight, in seconds: Firefox a day, Chromium two hours.
-const LONGEST_MAX_AGE: u64 = 86400;
-
-/// The codes to which nginx gives a special meaning (src/http/ngx_http_request.h).
-const SPECIAL_STATUSES: [u16; 7] = [444, 494, 495, 496, 497, 498, 499];
 
 /// One directive as it is read.
 pub struct Directive<'a> {
@@ -85,7 +78,7 @@ impl Directive<'_> {
                 *setting(&mut self.level.settings) = Some(read);
                 self.check(read.check().map_err(|reason| Problem::new(value, reason)));
             }
-            Err(reason) => self.report(&scalar::problem(value, reason)),
+            Err(problem) => self.report(&problem),
         }
     }
 }
@@ -93,7 +86,7 @@ impl Directive<'_> {
 /// A value of a directive that takes one.
 pub trait Scalar: Copy {
     /// Reads it.
-    fn read(value: &[u8]) -> Result<Self, Reason>;
+    fn read(value: &[u8]) -> Result<Self, Problem>;
 
     /// What is doubtful about a value that can be read.
     fn check(self) -> Result<(), Reason> {
@@ -102,42 +95,30 @@ pub trait Scalar: Copy {
 }
 
 impl Scalar for bool {
-    fn read(value: &[u8]) -> Result<Self, Reason> {
-        // In any case, as nginx reads its own flags.
-        match value.to_ascii_lowercase().as_slice() {
-            b"on" => Ok(true),
-            b"off" => Ok(false),
-            _ => Err(Reason::NotFlag),
-        }
+    fn read(value: &[u8]) -> Result<Self, Problem> {
+        scalar::read_flag(value)
     }
 }
 
 impl Scalar for PreflightStatus {
-    fn read(value: &[u8]) -> Result<Self, Reason> {
-        match value {
-            b"200" => Ok(PreflightStatus(200)),
-            b"204" => Ok(PreflightStatus(204)),
-            _ => Err(Reason::NotPreflightStatus),
-        }
+    fn read(value: &[u8]) -> Result<Self, Problem> {
+        scalar::read_preflight_status(value).map(PreflightStatus)
     }
 }
 
 impl Scalar for RejectStatus {
-    fn read(value: &[u8]) -> Result<Self, Reason> {
-        let text = std::str::from_utf8(value).unwrap_or_default();
-        let status = text.parse().ok().filter(|_| text.len() == 3);
-        let status = status.filter(|status| (400..600).contains(status) && !SPECIAL_STATUSES.contains(status));
-        status.map(RejectStatus).ok_or(Reason::NotRejectStatus)
+    fn read(value: &[u8]) -> Result<Self, Problem> {
+        scalar::read_reject_status(value).map(RejectStatus)
     }
 }
 
 impl Scalar for MaxAge {
-    fn read(value: &[u8]) -> Result<Self, Reason> {
-        strings::parse_seconds(value).map(MaxAge).ok_or(Reason::NotTime)
+    fn read(value: &[u8]) -> Result<Self, Problem> {
+        scalar::read_max_age(value).map(MaxAge)
     }
 
     fn check(self) -> Result<(), Reason> {
-        match self.0 > LONGEST_MAX_AGE {
+        match self.0 > scalar::LONGEST_MAX_AGE {
             true => Err(Reason::LongMaxAge),
             false => Ok(()),
         }
@@ -145,13 +126,12 @@ impl Scalar for MaxAge {
 }
 
 impl Scalar for Level {
-    fn read(value: &[u8]) -> Result<Self, Reason> {
-        match value {
-            b"info" => Ok(Level::INFO),
-            b"notice" => Ok(Level::NOTICE),
-            b"warn" => Ok(Level::WARN),
-            b"error" => Ok(Level::ERROR),
-            _ => Err(Reason::NotLogLevel),
-        }
+    fn read(value: &[u8]) -> Result<Self, Problem> {
+        Ok(match scalar::read_log_level(value)? {
+            b"info" => Level::INFO,
+            b"notice" => Level::NOTICE,
+            b"warn" => Level::WARN,
+            _ => Level::ERROR,
+        })
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use cors_policy::report::Format;
-use cors_policy::{list, rule, scalar, tally, Problem, Reason};
+use cors_policy::{list, rule, scalar, Problem, Reason};
 use ngx::core::NGX_CONF_ERROR;
 use ngx::ffi::{
     ngx_command_t, ngx_conf_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_NOARGS, NGX_CONF_TAKE1,
@@ -23,7 +23,7 @@ use super::settings::{LevelDirectives, Needs};
 use crate::nginx::barrier::guard;
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::configuration::Configuration;
-use crate::nginx::{strings, zone};
+use crate::nginx::zone;
 
 /// A directive: how many values it takes, what it needs, and what reads it.
 struct Row {
@@ -229,16 +229,10 @@ fn cors_zone(d: &mut Directive<'_>) {
     if d.main.zone.is_some() {
         return d.report(&Problem::new(d.name.as_bytes(), Reason::DuplicateDirective));
     }
-    let colon = value.iter().position(|&b| b == b':').unwrap_or(value.len());
-    let (name, rest) = value.split_at(colon);
-    let size = rest.strip_prefix(b":").and_then(strings::parse_size);
-    let Some(size) = size.filter(|_| !name.is_empty() && !value.contains(&b'$')) else {
-        return d.report(&scalar::problem(value, Reason::NotZone));
+    let (name, size) = match scalar::read_zone(value, zone::least_size()) {
+        Ok(read) => read,
+        Err(problem) => return d.report(&problem),
     };
-    if size < zone::least_size() {
-        let least = format!("{}k", zone::least_size() / 1024);
-        return d.report(&Problem::new(value, Reason::ZoneTooSmall(least)));
-    }
     d.main.zone = Some(ZoneSetting { name: name.to_owned(), size, value: value.to_owned(), place: d.place.clone() });
 }
 
@@ -248,10 +242,9 @@ fn cors_zone_label(d: &mut Directive<'_>) {
         return d.report(&Problem::new(d.name.as_bytes(), Reason::DuplicateDirective));
     }
     d.main.need_zone.push((d.name, d.place.clone()));
-    let label = std::str::from_utf8(value).ok().filter(|text| !text.is_empty() && !text.contains(char::is_control));
-    match label.filter(|text| text.len() <= tally::MAX_LABEL && !text.contains('$')) {
-        Some(label) => d.level.settings.label = Some(label.into()),
-        None => d.report(&scalar::problem(value, Reason::NotLabel)),
+    match scalar::read_label(value) {
+        Ok(label) => d.level.settings.label = Some(label.into()),
+        Err(problem) => d.report(&problem),
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::{ptr, slice};
 
-use ngx::ffi::{ngx_parse_size, ngx_parse_time, ngx_str_t};
+use ngx::ffi::ngx_str_t;
 
 /// # Safety
 /// The bytes live as long as `'a`.
@@ -90,20 +90,4 @@ impl<'a> From<&'a [u8]> for Str<'a> {
 #[inline]
 pub fn string(bytes: &[u8]) -> ngx_str_t {
     ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
-}
-
-/// Reads a time as nginx writes them (`600`, `10m`, `1h`), in seconds.
-pub fn parse_seconds(value: &[u8]) -> Option<u64> {
-    let mut string = string(value);
-    // SAFETY: nginx only reads the string.
-    let seconds = unsafe { ngx_parse_time(&mut string, 1) };
-    u64::try_from(seconds).ok()
-}
-
-/// Reads a size as nginx writes them (`65536`, `64k`, `1m`), in bytes.
-pub fn parse_size(value: &[u8]) -> Option<usize> {
-    let mut string = string(value);
-    // SAFETY: nginx only reads the string.
-    let size = unsafe { ngx_parse_size(&mut string) };
-    usize::try_from(size).ok()
 }

@@ -1,0 +1,470 @@
+//! Policies in YAML: annotations of ingress-nginx, CORS filters of the Gateway API, and Envoy's policies.
+
+use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+
+use super::draft::{Draft, Notes};
+use super::Part;
+use crate::Failure;
+
+/// A node, and its line.
+pub struct Node {
+    line: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    Map(Vec<(String, Node)>),
+    List(Vec<Node>),
+    Text(String),
+    Nothing,
+}
+
+/// The deepest node that is read.
+const DEEPEST: usize = 64;
+
+impl Node {
+    fn new(yaml: &MarkedYaml<'_>, depth: usize) -> Result<Node, Failure> {
+        let line = yaml.span.start.line();
+        if depth > DEEPEST {
+            return Err(format!("line {line}: too many nodes in nodes"));
+        }
+        let kind = match &yaml.data {
+            YamlData::Mapping(map) => {
+                let pairs = map.iter().map(|(key, value)| {
+                    Ok((Node::new(key, depth + 1)?.text().to_owned(), Node::new(value, depth + 1)?))
+                });
+                Kind::Map(pairs.collect::<Result<_, Failure>>()?)
+            }
+            YamlData::Sequence(list) => {
+                Kind::List(list.iter().map(|item| Node::new(item, depth + 1)).collect::<Result<_, _>>()?)
+            }
+            YamlData::Value(Scalar::Null) => Kind::Nothing,
+            YamlData::Value(Scalar::Boolean(value)) => Kind::Text(value.to_string()),
+            YamlData::Value(Scalar::Integer(value)) => Kind::Text(value.to_string()),
+            YamlData::Value(Scalar::FloatingPoint(value)) => Kind::Text(value.to_string()),
+            YamlData::Value(Scalar::String(text)) | YamlData::Representation(text, ..) => Kind::Text(text.to_string()),
+            YamlData::Tagged(_, inner) => return Node::new(inner, depth + 1),
+            YamlData::Alias(_) | YamlData::BadValue => return Err(format!("line {line}: this value cannot be read")),
+        };
+        Ok(Node { line, kind })
+    }
+
+    fn text(&self) -> &str {
+        match &self.kind {
+            Kind::Text(text) => text,
+            _ => "",
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Map(pairs) => pairs.iter().find(|(other, _)| other == key).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The node at the end of some keys.
+    fn at(&self, keys: &[&str]) -> Option<&Node> {
+        keys.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    fn items(&self) -> &[Node] {
+        match &self.kind {
+            Kind::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The texts of a list, or the parts of a text between commas.
+    fn words(&self) -> Vec<&str> {
+        match &self.kind {
+            Kind::List(items) => items.iter().map(Node::text).collect(),
+            Kind::Text(text) => text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn children(&self) -> Vec<&Node> {
+        match &self.kind {
+            Kind::Map(pairs) => pairs.iter().map(|(_, value)| value).collect(),
+            Kind::List(items) => items.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The documents of a file.
+pub fn read(name: &str, text: &str) -> Result<Vec<Node>, Failure> {
+    let documents = MarkedYaml::load_from_str(text)
+        .map_err(|error| format!("{name}:{}: this is not valid YAML: {}", error.marker().line(), error.info()))?;
+    let nodes: Result<_, Failure> = documents.iter().map(|yaml| Node::new(yaml, 0)).collect();
+    nodes.map_err(|error| format!("{name}: {error}"))
+}
+
+/// What a file in YAML contains.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source {
+    /// Objects of the kind Ingress.
+    Ingress,
+    /// Objects of the kind HTTPRoute, or a part of one.
+    Gateway,
+    /// A configuration of Envoy, or a part of one.
+    Envoy,
+}
+
+/// The prefix of the annotations of ingress-nginx.
+const PREFIX: &str = "nginx.ingress.kubernetes.io/";
+
+/// What the documents are about.
+pub fn source(documents: &[Node]) -> Option<Source> {
+    let kind = |document: &Node| document.get("kind").map_or(String::new(), |kind| kind.text().to_owned());
+    let has = |check: fn(&Node) -> bool| documents.iter().any(|document| any(document, &check));
+    if documents.iter().any(|document| kind(document) == "Ingress")
+        || has(|node| node.get(&format!("{PREFIX}enable-cors")).is_some())
+    {
+        Some(Source::Ingress)
+    } else if has(|node| node.get("type").is_some_and(|kind| kind.text() == "CORS") && node.get("cors").is_some()) {
+        Some(Source::Gateway)
+    } else if has(|node| node.get("allow_origin_string_match").is_some()) {
+        Some(Source::Envoy)
+    } else {
+        None
+    }
+}
+
+fn any(node: &Node, check: &dyn Fn(&Node) -> bool) -> bool {
+    check(node) || node.children().into_iter().any(|child| any(child, check))
+}
+
+/// The locations for what the documents contain.
+pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Part>, Notes), Failure> {
+    let mut converter = Converter { name, notes: Notes::default(), parts: Vec::new() };
+    for document in documents {
+        match source {
+            Source::Ingress => converter.ingress(document),
+            Source::Gateway => converter.gateway(document),
+            Source::Envoy => converter.envoy(document, None, "/"),
+        }
+    }
+    if converter.parts.is_empty() && converter.notes.0.is_empty() {
+        let what = match source {
+            Source::Ingress => "annotations of ingress-nginx with enable-cors",
+            Source::Gateway => "filters of type CORS",
+            Source::Envoy => "CORS policies of Envoy",
+        };
+        return Err(format!("{name}: there are no {what} in it"));
+    }
+    Ok((converter.parts, converter.notes))
+}
+
+struct Converter<'n> {
+    name: &'n str,
+    notes: Notes,
+    parts: Vec<Part>,
+}
+
+impl Converter<'_> {
+    fn place(&self, node: &Node) -> String {
+        format!("{}:{}", self.name, node.line)
+    }
+
+    fn push(&mut self, part: Part) {
+        if !self.parts.contains(&part) {
+            self.parts.push(part);
+        }
+    }
+
+    /// https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#enable-cors
+    fn ingress(&mut self, document: &Node) {
+        let annotations = document.at(&["metadata", "annotations"]).or(document.get("annotations")).unwrap_or(document);
+        let get = |name: &str| annotations.get(&format!("{PREFIX}{name}"));
+        let Some(enabled) = get("enable-cors") else { return };
+        let place = self.place(enabled);
+        if enabled.text() != "true" {
+            return self.notes.differs("off", &place, "enable-cors is not \"true\", so there is no policy");
+        }
+        let text = |name: &str, default: &str| get(name).map_or(default.to_owned(), |node| node.text().to_owned());
+        let notes = &mut self.notes;
+        let mut draft = Draft::default();
+        let origins = text("cors-allow-origin", "*");
+        for origin in origins.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
+            if origin.contains("*.") {
+                let text = format!(
+                    "{origin} matched one label before the domain; in cors_allow_origin it matches one or more"
+                );
+                notes.differs("labels", &place, text);
+            }
+            draft.origin(origin, &place, notes);
+        }
+        draft.credentials = text("cors-allow-credentials", "true") == "true";
+        if draft.is_any() && draft.credentials {
+            draft.origins.retain(|origin| origin == "*");
+            draft.credentials = false;
+            let text =
+                "cors-allow-credentials is left out: browsers do not accept it with *, which cors-allow-origin is";
+            notes.differs("any-with-credentials", &place, text);
+        }
+        let methods = text("cors-allow-methods", "GET, PUT, POST, DELETE, PATCH, OPTIONS");
+        draft.set_methods([methods.as_str()], &place, notes);
+        let headers = text(
+            "cors-allow-headers",
+            "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,Content-Type,Range,Authorization",
+        );
+        draft.set_headers([headers.as_str()], &place, notes);
+        draft.set_exposed([text("cors-expose-headers", "").as_str()], &place, notes);
+        draft.set_max_age(&text("cors-max-age", "1728000"), &place, notes);
+        draft.finish(&place, notes);
+        if draft.is_empty() {
+            return notes.left("origin", &place, "No origin could be carried over");
+        }
+        notes.differs(
+            "preflight",
+            &place,
+            "Preflights from other origins get the status 403; they got 204 without permission",
+        );
+        let mut found = false;
+        for rule in document.at(&["spec", "rules"]).map_or(&[][..], Node::items) {
+            for path in rule.at(&["http", "paths"]).map_or(&[][..], Node::items) {
+                found = true;
+                let prefix = path.get("path").map_or("/", Node::text);
+                let is_exact = path.get("pathType").is_some_and(|kind| kind.text() == "Exact");
+                let service = path.at(&["backend", "service"]);
+                let part = Part {
+                    host: rule.get("host").map(|host| host.text().to_owned()),
+                    location: if is_exact { format!("= {prefix}") } else { prefix.to_owned() },
+                    draft: draft.clone(),
+                    upstream: service
+                        .and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"]))),
+                };
+                self.push(part);
+            }
+        }
+        if !found {
+            self.push(Part { location: "/".to_owned(), draft, ..Part::default() });
+        }
+    }
+
+    /// https://gateway-api.sigs.k8s.io/geps/gep-1767/
+    fn gateway(&mut self, document: &Node) {
+        let rules = document.at(&["spec", "rules"]).or(document.get("rules"));
+        let rules: Vec<&Node> = rules.map_or(vec![document], |rules| rules.items().iter().collect());
+        for rule in rules {
+            let filters = rule.get("filters").map_or(&[][..], Node::items);
+            let of_cors = |filter: &&Node| filter.get("type").is_some_and(|kind| kind.text() == "CORS");
+            let Some(cors) = filters.iter().find(of_cors).and_then(|filter| filter.get("cors")) else { continue };
+            let Some(draft) = self.gateway_policy(cors) else { continue };
+            let backend = rule.get("backendRefs").and_then(|backends| backends.items().first());
+            let upstream = backend.and_then(|backend| upstream(backend.get("name")?, backend.get("port")));
+            let matches = rule.get("matches").map_or(&[][..], Node::items);
+            let mut locations: Vec<_> = matches
+                .iter()
+                .filter_map(|matched| matched.get("path"))
+                .map(|path| {
+                    let value = path.get("value").map_or("/", Node::text);
+                    match path.get("type").map_or("PathPrefix", Node::text) {
+                        "Exact" => format!("= {value}"),
+                        "RegularExpression" => format!("~ {}", super::draft::quoted(&format!("^{value}$"))),
+                        _ => value.to_owned(),
+                    }
+                })
+                .collect();
+            if locations.is_empty() {
+                locations.push("/".to_owned());
+            }
+            for location in locations {
+                self.push(Part { host: None, location, draft: draft.clone(), upstream: upstream.clone() });
+            }
+        }
+    }
+
+    fn gateway_policy(&mut self, cors: &Node) -> Option<Draft> {
+        let place = self.place(cors);
+        let notes = &mut self.notes;
+        let words = |name: &str| cors.get(name).map(Node::words).unwrap_or_default();
+        let mut draft = Draft {
+            credentials: cors.get("allowCredentials").is_some_and(|flag| flag.text() == "true"),
+            ..Draft::default()
+        };
+        for origin in words("allowOrigins") {
+            if origin == "*" && draft.credentials {
+                let text = "allowOrigins \"*\" with allowCredentials lets every site read responses with the user's cookies; list the \
+                            origins in cors_allow_origin";
+                notes.left("origin", &place, text);
+                continue;
+            }
+            draft.origin(origin, &place, notes);
+        }
+        draft.set_methods(words("allowMethods"), &place, notes);
+        draft.set_headers(words("allowHeaders"), &place, notes);
+        draft.set_exposed(words("exposeHeaders"), &place, notes);
+        if let Some(seconds) = cors.get("maxAge") {
+            draft.set_max_age(seconds.text(), &place, notes);
+        }
+        draft.finish(&place, notes);
+        if draft.is_empty() {
+            notes.left("origin", &place, "No origin could be carried over");
+            return None;
+        }
+        Some(draft)
+    }
+
+    /// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/cors/v3/cors.proto
+    fn envoy(&mut self, node: &Node, cluster: Option<&str>, location: &str) {
+        // A route, with the policy somewhere in it.
+        let matched = node.get("match");
+        let exact = matched.and_then(|matched| matched.get("path")).map(|path| format!("= {}", path.text()));
+        let prefix = matched.and_then(|matched| matched.get("prefix").or(matched.get("path_separated_prefix")));
+        let regex = matched.and_then(|matched| matched.at(&["safe_regex", "regex"]));
+        let regex = regex.map(|regex| format!("~ {}", super::draft::quoted(&format!("^{}$", regex.text()))));
+        let own = exact.or(prefix.map(|prefix| prefix.text().to_owned())).or(regex);
+        let location = own.as_deref().unwrap_or(location);
+        let cluster = node.at(&["route", "cluster"]).map(Node::text).or(cluster);
+        if node.get("allow_origin_string_match").is_some() {
+            if let Some(draft) = self.envoy_policy(node) {
+                let upstream = cluster.map(|cluster| format!("http://{cluster}"));
+                self.push(Part { host: None, location: location.to_owned(), draft, upstream });
+            }
+            return;
+        }
+        for child in node.children() {
+            self.envoy(child, cluster, location);
+        }
+    }
+
+    fn envoy_policy(&mut self, policy: &Node) -> Option<Draft> {
+        let place = self.place(policy);
+        let notes = &mut self.notes;
+        let text =
+            |name: &str| policy.get(name).map(|node| node.get("value").unwrap_or(node).text()).unwrap_or_default();
+        let mut draft = Draft { credentials: text("allow_credentials") == "true", ..Draft::default() };
+        draft.private_network = text("allow_private_network_access") == "true";
+        for matcher in policy.get("allow_origin_string_match").map_or(&[][..], Node::items) {
+            let place = format!("{}:{}", self.name, matcher.line);
+            let get = |name: &str| matcher.get(name).map(Node::text);
+            if let Some(exact) = get("exact") {
+                if exact == "*" && draft.credentials {
+                    let text = "exact \"*\" with allow_credentials lets every site read responses with the user's cookies; list the origins \
+                                in cors_allow_origin";
+                    notes.left("origin", &place, text);
+                } else {
+                    draft.origin(exact, &place, notes);
+                }
+            } else if let Some(suffix) = get("suffix").filter(|suffix| suffix.starts_with('.')) {
+                notes.differs("suffix", &place, format!("The suffix {suffix} had any scheme; now it is https"));
+                draft.origin(&format!("https://*{suffix}"), &place, notes);
+            } else if let Some(regex) = matcher.at(&["safe_regex", "regex"]) {
+                let ignores_case = get("ignore_case") == Some("true");
+                let source = if ignores_case { format!("(?i){}", regex.text()) } else { regex.text().to_owned() };
+                draft.expression(&source, &place, notes);
+            } else {
+                let text = "A prefix, or a part of the origin, also matches names that anyone can register; list the origins that are meant";
+                notes.left("origin", &place, text);
+            }
+        }
+        draft.set_methods([text("allow_methods")], &place, notes);
+        draft.set_headers([text("allow_headers")], &place, notes);
+        draft.set_exposed([text("expose_headers")], &place, notes);
+        if !text("max_age").is_empty() {
+            draft.set_max_age(text("max_age"), &place, notes);
+        }
+        for (name, instead) in
+            [("filter_enabled", "cors_bypass with a variable of split_clients"), ("shadow_enabled", "cors_dry_run")]
+        {
+            if let Some(node) = policy.get(name) {
+                let place = format!("{}:{}", self.name, node.line);
+                notes.left(name, &place, format!("{name} depends on the run time of Envoy; write {instead}"));
+            }
+        }
+        if text("forward_not_matching_preflights") != "false" {
+            let text = "Preflights from other origins get the status 403; Envoy passes them on, which cors_preflight off does with all of them";
+            notes.differs("preflight", &place, text);
+        }
+        draft.finish(&place, notes);
+        if draft.is_empty() {
+            notes.left("origin", &place, "No origin could be carried over");
+            return None;
+        }
+        Some(draft)
+    }
+}
+
+/// The URL of a service.
+fn upstream(name: &Node, port: Option<&Node>) -> Option<String> {
+    let port = port.map(|port| format!(":{}", port.text())).unwrap_or_default();
+    Some(format!("http://{}{port}", name.text()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The locations with the directives in them, and the codes of the notes.
+    fn converted(text: &str) -> (Vec<String>, String) {
+        let documents = read("f.yaml", text).unwrap();
+        let (parts, notes) = convert("f.yaml", &documents, source(&documents).unwrap()).unwrap();
+        let lines = |part: &Part| {
+            let lines = part.draft.directives(None).into_iter().map(|(name, value)| format!("{name} {value}"));
+            format!("{}: {}", part.location, lines.collect::<Vec<_>>().join("; "))
+        };
+        (parts.iter().map(lines).collect(), notes.0.iter().map(|note| note.code).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn ingresses() {
+        let text = "kind: Ingress\nmetadata:\n  annotations:\n    nginx.ingress.kubernetes.io/enable-cors: \"true\"\n    \
+                    nginx.ingress.kubernetes.io/cors-allow-origin: \"https://a.example, https://*.b.example\"\n    \
+                    nginx.ingress.kubernetes.io/cors-allow-headers: X-A\nspec:\n  rules:\n  - host: api.example.com\n    http:\n      \
+                    paths:\n      - path: /api\n        pathType: Prefix\n        backend: {service: {name: api, port: {number: 80}}}\n      \
+                    - {path: /one, pathType: Exact}\n";
+        let (parts, notes) = converted(text);
+        let policy = "cors_allow_origin https://a.example https://*.b.example; cors_allow_methods GET PUT POST DELETE PATCH OPTIONS; \
+                      cors_allow_headers X-A; cors_allow_credentials on; cors_max_age 86400";
+        assert_eq!(parts, [format!("/api: {policy}"), format!("= /one: {policy}")]);
+        assert_eq!(notes, "labels max-age preflight");
+        let (parts, notes) = converted("metadata: {annotations: {nginx.ingress.kubernetes.io/enable-cors: \"true\"}}");
+        assert!(
+            parts[0].starts_with("/: cors_allow_origin *; cors_allow_methods GET") && !parts[0].contains("credentials"),
+            "{parts:?}"
+        );
+        assert!(notes.starts_with("any-with-credentials no-effect"), "{notes}");
+    }
+
+    #[test]
+    fn routes() {
+        let text = "kind: HTTPRoute\nspec:\n  rules:\n  - matches: [{path: {type: PathPrefix, value: /api}}, {path: {type: Exact, value: /x}}]\n    \
+                    filters:\n    - type: CORS\n      cors: {allowOrigins: [\"https://a.example\", \"b.example\"], allowMethods: [\"*\"], maxAge: 60}\n    \
+                    backendRefs: [{name: api, port: 8080}]\n  - filters: [{type: RequestMirror}]\n";
+        let (parts, notes) = converted(text);
+        let policy = "cors_allow_origin https://a.example; cors_allow_methods *; cors_max_age 60";
+        assert_eq!(parts, [format!("/api: {policy}"), format!("= /x: {policy}")]);
+        assert_eq!(notes, "origin");
+        let (parts, notes) = converted("filters: [{type: CORS, cors: {allowOrigins: ['*'], allowCredentials: true}}]");
+        assert_eq!((parts.len(), notes.as_str()), (0, "origin origin"));
+    }
+
+    #[test]
+    fn envoys() {
+        let text = "routes:\n- match: {prefix: /api/}\n  route: {cluster: app}\n  typed_per_filter_config:\n    envoy.filters.http.cors:\n      \
+                    allow_origin_string_match: [{exact: 'https://a.example'}, {suffix: .b.example}, {prefix: 'https://c'}, {safe_regex: {regex: 'https://\\d+\\.d\\.example'}}]\n      \
+                    allow_methods: GET, PUT\n      allow_credentials: {value: true}\n      shadow_enabled: {}\n";
+        let (parts, notes) = converted(text);
+        assert_eq!(
+            parts,
+            [
+                r"/api/: cors_allow_origin https://a.example https://*.b.example; cors_allow_origin_regex https://\d+\.d\.example; cors_allow_methods GET PUT; cors_allow_credentials on"
+            ]
+        );
+        assert_eq!(notes, "suffix origin shadow_enabled preflight");
+    }
+
+    #[test]
+    fn other_documents() {
+        assert!(source(&read("f", "a: [1, 2]").unwrap()).is_none());
+        assert!(read("f", "a: [1").err().unwrap().starts_with("f:"));
+        let deep = "[".repeat(1000) + &"]".repeat(1000);
+        assert!(read("f", &deep).is_err());
+        let laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+                      d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]";
+        assert!(read("f", laughs).is_err());
+    }
+}

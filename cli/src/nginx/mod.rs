@@ -1,0 +1,5 @@
+//! Configurations of nginx: reading them with their layout, and what is in force where.
+
+pub mod policies;
+mod syntax;
+pub mod tree;

@@ -1,0 +1,442 @@
+//! `cors explain`, `cors diff`, `cors check` and `cors convert`, as they are run.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use common::cors;
+
+const CONFIGURATION: &str = r#"http {
+    cors_allow_headers Content-Type;
+    server {
+        listen 80;
+        server_name api.example.com;
+        location /api/ {
+            cors_allow_origin https://app.example.com https://*.example.org;
+            cors_allow_origin_regex ^https://pr-\d+\.example\.dev$;
+            cors_allow_methods GET PUT;
+        }
+        location /off/ { cors off; }
+        location /tenants/ { cors_allow_origin $tenants; }
+    }
+}
+"#;
+
+/// A directory of its own for each test.
+fn directory(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("cors-cli-{}-{name}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+#[test]
+fn explanations() {
+    let api = "server api.example.com, location /api/ (standard input:6)";
+    let rows: [(&[&str], &[String], i32); 7] = [
+        (
+            &["-o", "https://app.example.com", "-m", "put", "-H", "content-type: application/json"],
+            &[
+                format!("{api}: allowed"),
+                "cors_allow_origin https://app.example.com in standard input:7".into(),
+                "method PUT: cors_allow_methods in standard input:9".into(),
+                "header content-type: cors_allow_headers in standard input:2".into(),
+            ],
+            0,
+        ),
+        (&["-o", "https://x.example.org"], &["cors_allow_origin https://*.example.org in standard input:7".into()], 0),
+        (
+            &["-o", "https://pr-7.example.dev"],
+            &[r"cors_allow_origin_regex ^https://pr-\d+\.example\.dev$ in".into()],
+            0,
+        ),
+        (
+            &["-o", "http://app.example.com"],
+            &[
+                format!("{api}: denied"),
+                "the nearest is https://app.example.com in standard input:7, which has another scheme".into(),
+                "write: http://app.example.com in addition to what cors_allow_origin has in standard input:7".into(),
+                "cors off in standard input:11".into(),
+                "depends on $tenants in standard input:12".into(),
+            ],
+            1,
+        ),
+        (
+            &["-o", "https://app.example.com", "-m", "DELETE", "-H", "X-Own"],
+            &[
+                "write: cors_allow_methods GET PUT DELETE;".into(),
+                "write: cors_allow_headers Content-Type X-Own;".into(),
+            ],
+            1,
+        ),
+        (&["-o", "https://app.example.com", "--server", "other.example.com"], &[], 1),
+        (&["-o", "https://app.example.com", "--json"], &["\"allowed\": true".into()], 0),
+    ];
+    for (arguments, expected, code) in rows {
+        let ran = cors(&[&["explain", "-c", "-"], arguments].concat(), CONFIGURATION);
+        for text in expected {
+            assert!(ran.out.contains(text), "{arguments:?}: {text}\n{}{}", ran.out, ran.err);
+        }
+        assert_eq!(ran.code, Some(code), "{arguments:?}\n{}", ran.out);
+    }
+}
+
+#[test]
+fn differences() {
+    let directory = directory("diff");
+    let old = directory.join("old.conf");
+    fs::write(&old, CONFIGURATION).unwrap();
+    let rows: [(&str, &str, &str, i32); 14] = [
+        ("GET PUT;", "GET PUT;\n cors_expose_headers ETag;", "+ exposed ETag", 1),
+        ("GET PUT;", "GET PUT;\n cors_max_age 1h;", "~ max-age 3600 s, was not set", 0),
+        ("GET PUT;", "GET PUT;\n cors_max_age 10m; cors_expose_headers *;", "+ exposed *\n  ~ max-age 600 s", 1),
+        (" Content-Type;", " Content-Type;\n cors_max_age 1h;", "~ max-age", 0),
+        ("api/", "api/ ", "Both allow the same.", 0),
+        ("", "", "Both allow the same.", 0),
+        ("GET PUT", "GET PUT DELETE", "+ method DELETE", 1),
+        ("GET PUT", "GET", "- method PUT", 0),
+        ("GET PUT", "*", "+ method *", 1),
+        ("pr-", "(pr|mr)-", "such as https://mr-0.example.dev", 1),
+        ("*.example.org", "*.b.example.org", "- origin https://*.example.org, such as https://a.example.org", 0),
+        ("cors off;", "", "+ header Content-Type", 0),
+        ("cors off;", "cors_allow_origin null;", "+ origin null", 1),
+        ("Content-Type;", "Content-Type;\n cors_allow_credentials on;", "+ credentials are allowed", 1),
+    ];
+    for (from, to, expected, code) in rows {
+        let new = CONFIGURATION.replacen(from, to, usize::from(!from.is_empty()));
+        let ran = cors(&["diff", old.to_str().unwrap(), "-"], &new);
+        if (from, to) == ("cors off;", "") {
+            // Without an origin rule there is still no policy.
+            assert_eq!((ran.out.as_str(), ran.code), ("Both allow the same.\n", Some(0)));
+            continue;
+        }
+        assert!(ran.out.contains(expected), "{from} {to}: {expected}\n{}{}", ran.out, ran.err);
+        assert_eq!(ran.code, Some(code), "{from} {to}\n{}", ran.out);
+    }
+    // A location of its own was a part of its server before.
+    let new = CONFIGURATION
+        .replace("location /off/", "location /new/ { cors_allow_origin https://new.example; }\nlocation /off/");
+    let ran = cors(&["diff", old.to_str().unwrap(), "-"], &new);
+    assert!(ran.out.contains("location /new/\n  + origin https://new.example\n"), "{}", ran.out);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn fields_and_times_of_the_old_one() {
+    let directory = directory("exposed");
+    let old = directory.join("old.conf");
+    let policy = |more: &str| format!("server {{ cors_allow_origin https://a.example; {more} }}");
+    fs::write(&old, policy("cors_expose_headers ETag Link; cors_max_age 10m;")).unwrap();
+    for (new, expected, code) in [
+        (policy("cors_max_age 600; cors_expose_headers etag;"), "- exposed Link\n", 0),
+        (policy("cors_max_age 1h; cors_expose_headers Link ETag;"), "~ max-age 3600 s, was 600 s\n", 0),
+        (policy("cors_max_age 10m; cors_expose_headers *;"), "+ exposed *\n", 1),
+    ] {
+        let ran = cors(&["diff", old.to_str().unwrap(), "-"], &new);
+        let changes: Vec<_> = ran.out.lines().skip(1).collect();
+        assert_eq!((changes.join("\n") + "\n", ran.code), (format!("  {expected}"), Some(code)), "{}", ran.err);
+        let ran = cors(&["diff", old.to_str().unwrap(), "-", "--json"], &new);
+        assert_eq!(ran.out.contains("\"more\": null"), expected.contains("max-age"), "{}", ran.out);
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// Too large for an automaton.
+const LARGE: &str = r"^https://([a-z]{1,50}\d){1,40}[a-z]*x[a-z]{50}\.example$";
+
+#[test]
+fn expressions_that_are_too_large() {
+    let directory = directory("large");
+    let old = directory.join("old.conf");
+    let policies = |first: &str, second: &str| {
+        format!(
+            "server {{ server_name a; cors_allow_origin_regex {first}; cors_allow_methods GET; }}\n\
+             server {{ server_name b; cors_allow_origin {second}; }}\n"
+        )
+    };
+    let large = format!("'{LARGE}'");
+    fs::write(&old, policies("^https://a$", "https://b.example")).unwrap();
+    let new = policies(&large, "https://b.example https://c.example").replace("GET;", "GET PUT;");
+    let ran = cors(&["diff", old.to_str().unwrap(), "-"], &new);
+    assert_eq!(ran.out, "server a\n  + method PUT\nserver b\n  + origin https://c.example\n",);
+    let why = "cannot be compared: its automaton, or that of the other values, is too large";
+    assert_eq!(ran.err, format!("cors: server a: {LARGE} {why}\ncors: server a: ^https://a$ {why}\n"));
+    assert_eq!(ran.code, Some(2));
+    let ran = cors(&["diff", old.to_str().unwrap(), "-", "--json"], &new);
+    assert!(ran.out.contains("\"not_compared\": [\n    \"server a: ^https"), "{}", ran.out);
+    assert_eq!(ran.code, Some(2));
+    // The same text is the same on both sides.
+    fs::write(&old, &new).unwrap();
+    assert_eq!(cors(&["diff", old.to_str().unwrap(), "-"], &new).code, Some(0));
+    // It is matched all the same.
+    for (origin, code) in [
+        (format!("https://ab1x{}.example", "a".repeat(50)), 0),
+        (format!("https://ab1x{}.example", "a".repeat(49)), 1),
+        ("https://a.example".to_owned(), 1),
+    ] {
+        let ran = cors(&["explain", "-c", "-", "-o", &origin, "--server", "a"], &new);
+        assert_eq!(ran.code, Some(code), "{origin}: {}{}", ran.out, ran.err);
+        assert_eq!(ran.out.contains("cors_allow_origin_regex ^https://([a-z]{1,50}"), code == 0, "{}", ran.out);
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn files_of_origins_in_a_configuration() {
+    let directory = directory("named");
+    let (old, new) = (directory.join("old.conf"), directory.join("new.conf"));
+    let policy = |file: &str| format!("http {{\n server {{\n  cors_allow_origin_file {file};\n }}\n}}\n");
+    fs::write(&old, policy("tenants")).unwrap();
+    fs::write(&new, policy("sub/tenants")).unwrap();
+    fs::create_dir(directory.join("sub")).unwrap();
+    let (tenants, others) = (directory.join("tenants"), directory.join("sub/tenants"));
+    fs::write(&tenants, "# all\nhttps://a.example\nhttps://*.b.example\nhttp://localhost:*\n").unwrap();
+    let (old, new, path) = (old.to_str().unwrap(), new.to_str().unwrap(), tenants.to_str().unwrap());
+    for (origin, expected, code) in [
+        ("https://a.example", format!("cors_allow_origin_file https://a.example in {path}:2"), 0),
+        ("https://x.b.example", format!("cors_allow_origin_file https://*.b.example in {path}:3"), 0),
+        ("http://localhost:3000", format!("cors_allow_origin_file http://localhost:* in {path}:4"), 0),
+        ("http://a.example", format!("nearest is https://a.example in {path}:2, which has another scheme"), 1),
+        ("https://c.example", format!("write: https://c.example in a line of {path}"), 1),
+    ] {
+        let ran = cors(&["explain", "-c", old, "-o", origin], "");
+        assert!(ran.out.contains(&expected), "{origin}: {}{}", ran.out, ran.err);
+        assert_eq!(ran.code, Some(code), "{origin}");
+    }
+    for (lines, expected, code) in [
+        ("https://a.example\nhttps://*.b.example\nhttp://localhost:*", "Both allow the same.\n", 0),
+        ("https://*.b.example\nhttps://a.example\nhttp://localhost:*", "Both allow the same.\n", 0),
+        (
+            "https://a.example\nhttps://*.b.example\nhttp://localhost:*\nhttps://x.b.example",
+            "Both allow the same.\n",
+            0,
+        ),
+        ("https://*.b.example\nhttp://localhost:*\nnull", "  + origin null\n  - origin https://a.example\n", 1),
+        (
+            "https://a.example\nhttps://*.x.b.example\nhttp://localhost:1",
+            "  - origin https://*.b.example, such as https://a.b.example\n\
+             \x20 - origin http://localhost:*, such as http://localhost\n",
+            0,
+        ),
+    ] {
+        fs::write(&others, lines).unwrap();
+        let ran = cors(&["diff", old, new], "");
+        assert!(ran.out.ends_with(expected), "{lines}\n{}{}", ran.out, ran.err);
+        assert_eq!(ran.code, Some(code), "{lines}");
+    }
+    // Mistakes, with the file that they are in.
+    fs::write(&others, "https://a.example\na.example\n*\n").unwrap();
+    let ran = cors(&["diff", old, new], "");
+    let path = others.to_str().unwrap();
+    assert_eq!(
+        ran.err,
+        format!(
+            "cors: cors_allow_origin_file: \"a.example\" has no scheme; an origin is scheme://host[:port]: write \
+             \"https://a.example\" [cors-no-scheme] in {path}:2\n\
+             cors: cors_allow_origin_file: \"*\" cannot be in a file of origins; to allow everything, write cors_allow_origin \
+             \"*\" in the configuration [cors-any-in-file] in {path}:3\n"
+        )
+    );
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    fs::remove_file(&others).unwrap();
+    let ran = cors(&["explain", "-c", new, "-o", "null"], "");
+    assert!(ran.err.contains("[cors-unreadable-file]") && ran.err.ends_with(&format!(" in {new}:3\n")), "{}", ran.err);
+    fs::create_dir(&others).unwrap();
+    let ran = cors(&["explain", "-c", new, "-o", "null"], "");
+    assert!(ran.err.contains("[cors-not-regular-file]"), "{}", ran.err);
+    assert_eq!(ran.code, Some(2));
+    // What is only wrong with credentials.
+    fs::write(&tenants, "https://a.example\nhttps://*.com\n").unwrap();
+    assert_eq!(cors(&["explain", "-c", old, "-o", "https://a.example"], "").code, Some(0));
+    fs::write(directory.join("old.conf"), policy("tenants").replace("server {", "server { cors_allow_credentials on;"))
+        .unwrap();
+    let ran = cors(&["explain", "-c", old, "-o", "https://a.example"], "");
+    assert!(
+        ran.err.contains("[cors-public-suffix-with-credentials] in ") && ran.err.contains("tenants:2"),
+        "{}",
+        ran.err
+    );
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn values_that_nginx_refuses() {
+    let rows = [
+        ("cors_max_age 1hour;", "cors_max_age: \"1hour\" is not a valid time; use seconds, or a time such as 10m or 1h: write \"1h\" [cors-not-time]"),
+        ("cors_allow_credentials yes;", "cors_allow_credentials: \"yes\" is neither \"on\" nor \"off\": write \"on\" [cors-not-flag]"),
+        ("cors_allow_origin *; cors_allow_credentials on;", "[cors-any-with-credentials]"),
+        ("cors_enforce on; cors_enforce off;", "cors_enforce: \"cors_enforce\" is duplicate; it may appear only once in a block [cors-duplicate-directive]"),
+        ("cors_preflight_status 201;", "[cors-not-preflight-status]"),
+        ("cors_reject_status 444;", "[cors-not-reject-status]"),
+        ("cors_log_level debug;", "[cors-not-log-level]"),
+        ("cors_allow_origin * null;", "[cors-any-not-alone]"),
+        ("cors_max_age;", "invalid number of arguments in \"cors_max_age\" directive"),
+        ("cors_maximum_age 1;", "unknown directive \"cors_maximum_age\""),
+        ("cors_zone cors:1m;", "\"cors_zone\" directive is not allowed here"),
+        ("cors_report;", "\"cors_report\" directive is not allowed here"),
+    ];
+    for (line, message) in rows {
+        let ran =
+            cors(&["explain", "-c", "-", "-o", "https://a.example"], &format!("http {{ server {{\n {line}\n}} }}"));
+        assert!(ran.err.contains(message), "{line}: {}{}", ran.out, ran.err);
+        assert!(ran.err.ends_with(" in standard input:2\n"), "{line}: {}", ran.err);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{line}");
+    }
+    // What may be elsewhere, and flags in any case.
+    let ran = cors(
+        &["explain", "-c", "-", "-o", "https://a.example"],
+        "cors ON; cors_allow_origin https://a.example; cors_zone_label a;",
+    );
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+}
+
+#[test]
+fn files_of_origins() {
+    let ran = cors(&["check", "-"], "\u{feff}https://a.example\r\nhttps://a.example # again\r\n*\r\na.example\r\n");
+    assert_eq!(
+        ran.out,
+        "cors: [emerg] \"*\" cannot be in a file of origins; to allow everything, write cors_allow_origin \"*\" in the \
+         configuration [cors-any-in-file] in -:3\n\
+         cors: [emerg] \"a.example\" has no scheme; an origin is scheme://host[:port]: write \"https://a.example\" \
+         [cors-no-scheme] in -:4\n-: 1 values\n"
+    );
+    assert_eq!(ran.code, Some(1));
+    let ran = cors(&["check", "-"], "https://*.com\nhtps://a.example\n");
+    assert_eq!(
+        ran.out,
+        "cors: [warn] \"https://*.com\" has a \"*\" that covers a public suffix; anyone could register a matching name \
+         [cors-public-suffix] in -:1\n\
+         cors: [warn] \"htps://a.example\" has a scheme that looks like http or https misspelt, so browsers probably never send \
+         it: write \"https://a.example\" [cors-misspelt-scheme] in -:2\n-: 2 values\n"
+    );
+    assert_eq!(ran.code, Some(0));
+    let ran = cors(&["check", "-"], &"x\n".repeat(1002));
+    assert!(ran.out.contains("\"-\" has 2 more lines with mistakes [cors-more-mistakes] in -\n"), "{}", ran.out);
+    let ran = cors(&["check", "-"], "# nobody\nhttps://*.a.example\nnull\n");
+    assert_eq!((ran.out.as_str(), ran.code), ("-: 2 values\n", Some(0)));
+    assert_eq!(cors(&["check", "/nonexistent"], "").code, Some(2));
+}
+
+#[test]
+fn conversions_of_files() {
+    let directory = directory("convert");
+    let main = directory.join("nginx.conf");
+    let part = directory.join("cors.conf");
+    fs::write(&main, "# mine\nserver {\n    include cors.conf;\n}\n").unwrap();
+    fs::write(&part, "add_header Access-Control-Allow-Origin https://a.example always;\n").unwrap();
+    let path = main.to_str().unwrap();
+
+    let ran = cors(&["convert", "--diff", path], "");
+    assert!(ran.out.contains("+cors_allow_origin  https://a.example;"), "{}", ran.out);
+    assert!(ran.err.contains("nginx.conf:2: ") && ran.err.contains("[vary]"), "{}", ran.err);
+    assert_eq!(
+        fs::read_to_string(&part).unwrap(),
+        "add_header Access-Control-Allow-Origin https://a.example always;\n"
+    );
+    let ran = cors(&["convert", "--write", path], "");
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(fs::read_to_string(&part).unwrap(), "cors_allow_origin  https://a.example;\n");
+    assert_eq!(fs::read_to_string(&main).unwrap(), "# mine\nserver {\n    include cors.conf;\n}\n");
+
+    // A file that is included in two places, where it would mean two things.
+    fs::write(&part, "add_header Access-Control-Allow-Origin $o always;\n").unwrap();
+    fs::write(&main, "server {\n set $o https://a.example;\n include cors.conf;\n}\nserver {\n set $o https://b.example;\n include cors.conf;\n}\n")
+        .unwrap();
+    let ran = cors(&["convert", path], "");
+    assert!(
+        ran.err.contains("is also included where they would have to be converted differently"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+    assert!(!ran.out.contains("cors_allow_origin"), "{}", ran.out);
+    assert_eq!(ran.code, Some(1));
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn dumps() {
+    let dump = "# configuration file /etc/nginx/nginx.conf:\nhttp {\n  include conf.d/*.conf;\n}\n\n\
+                # configuration file /etc/nginx/conf.d/a.conf:\nserver {\n  add_header Access-Control-Allow-Origin *;\n}\n\n";
+    let ran = cors(&["convert", "-"], dump);
+    assert_eq!(ran.out, dump.replace("add_header Access-Control-Allow-Origin *;", "cors_allow_origin  *;"));
+    assert!(ran.err.contains("/etc/nginx/conf.d/a.conf:1: "), "{}", ran.err);
+    let ran = cors(&["convert", "--write", "-"], dump);
+    assert_eq!((ran.code, ran.err.contains("not the output of nginx -T")), (Some(2), true), "{}", ran.err);
+}
+
+#[test]
+fn bad_input() {
+    let rows = [
+        ("server {\n", "unexpected end of file, expecting \"}\" in standard input:2"),
+        ("server { } }\n", "unexpected \"}\" in standard input:1"),
+        ("\n\ninclude /nonexistent;\n", "\"/nonexistent\" is not there in standard input:3"),
+        ("location / {\n add_header 'a'b c;\n}", "unexpected \"b\" in standard input:2"),
+    ];
+    for (input, message) in rows {
+        for arguments in [&["convert", "-"][..], &["explain", "-o", "null", "-c", "-"], &["diff", "-", "/dev/null"]] {
+            let ran = cors(arguments, input);
+            assert!(ran.err.contains(message), "{arguments:?} {input}: {}", ran.err);
+            assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments:?} {input}");
+        }
+    }
+    let ran = cors(
+        &["explain", "-c", "-", "-o", "https://a.example"],
+        "cors_allow_origin\n a.example\n b.example/;\ncors_allow_methods get;",
+    );
+    assert_eq!(
+        ran.err,
+        "cors: cors_allow_origin: \"a.example\" has no scheme; an origin is scheme://host[:port]: write \"https://a.example\" \
+         [cors-no-scheme] in standard input:3\n\
+         cors: cors_allow_origin: \"b.example/\" has no scheme; an origin is scheme://host[:port]: write \"https://b.example\" \
+         [cors-no-scheme] in standard input:3\n\
+         cors: cors_allow_methods: \"get\" is a standard method in another case; methods are case-sensitive: write \"GET\" \
+         [cors-method-case] in standard input:4\n"
+    );
+    let ran = cors(&["explain", "-c", "-", "-o", "https://a.example/"], "");
+    assert!(ran.err.contains("write \"https://a.example\""), "{}", ran.err);
+}
+
+#[test]
+fn manual_and_completions() {
+    let ran = cors(&["man"], "");
+    assert!(ran.out.contains(".TH cors 1") && ran.out.contains("probe"), "{}", ran.out);
+    assert!(cors(&["man", "probe"], "").out.contains("origin"));
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = cors(&["completions", shell], "");
+        assert!(ran.out.contains("probe") && ran.out.contains("insecure"), "{shell}");
+    }
+}
+
+/// Neither is a panic. A pipe may be closed at any time: the command is given so much that it notices.
+#[test]
+fn output_that_cannot_be_written() {
+    let directory = directory("output");
+    let path = directory.join("nginx.conf");
+    let location = |at| format!("location /{at}/ {{ cors_allow_origin https://a{at}.example.com; }}\n");
+    let locations: String = (0..5000).map(location).collect();
+    fs::write(&path, format!("http {{ server {{ listen 80;\n{locations} }} }}\n")).unwrap();
+    let path = path.to_str().unwrap();
+    let runs: [&[&str]; 5] = [
+        &["explain", "-c", path, "--origin", "https://a1.example.com"],
+        &["diff", "/dev/null", path],
+        &["convert", path],
+        &["completions", "bash"],
+        &["man"],
+    ];
+    for arguments in runs {
+        let run = |out: Stdio| Command::new(env!("CARGO_BIN_EXE_cors")).args(arguments).stdout(out).output().unwrap();
+        let mut reader = Command::new("true").stdin(Stdio::piped()).spawn().unwrap();
+        let writer = reader.stdin.take().unwrap();
+        reader.wait().unwrap();
+        let gone = run(writer.into());
+        assert_eq!((gone.status.code(), gone.stderr.as_slice()), (Some(2), &b""[..]), "{arguments:?}");
+        let full = run(fs::File::options().write(true).open("/dev/full").unwrap().into());
+        let message = String::from_utf8(full.stderr).unwrap();
+        assert_eq!(full.status.code(), Some(2), "{arguments:?}");
+        assert!(message.starts_with("cors: the standard output cannot be written: "), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
