@@ -190,3 +190,8 @@ venv() {
     "$python" -m pip install --quiet --disable-pip-version-check "${@:2}" >&2 || die "could not install ${*:2} with pip"
     printf '%s\n' "$python"
 }
+
+# A Python with the only client for HTTP/3 that a registry has.
+http3_python() {
+    venv http3 curl_cffi
+}
