@@ -1,6 +1,8 @@
 //! `Vary`: the request fields that a response depends on, for caches (RFC 9110, section 12.5.5;
 //! [CORS protocol and HTTP caches](https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches)).
 
+use std::sync::OnceLock;
+
 use crate::list::elements;
 
 /// Names of request fields, at most eight.
@@ -25,6 +27,7 @@ pub const PREFLIGHT_WITH_PRIVATE_NETWORK: Names = Names(&[
 
 impl Names {
     /// Whether there are none.
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
@@ -94,9 +97,93 @@ impl Iterator for Missing {
     }
 }
 
+/// How many values are remembered, and up to which length.
+const SEEN: usize = 4;
+const LONGEST_SEEN: usize = 64;
+/// The longest name that is added to one, with its comma.
+const ROOM: usize = LONGEST_SEEN + ", Origin".len();
+
+/// What became of the only `Vary` of responses that depend on [`SIMPLE`]. The first few values are remembered for good, because
+/// applications send few; so whatever is looked up, the memory does not grow, and what was found stays as it is.
+pub struct Seen([OnceLock<Pair>; SEEN]);
+
+struct Pair {
+    sent: Short<LONGEST_SEEN>,
+    extended: Short<ROOM>,
+}
+
+/// A short string where it stands.
+struct Short<const N: usize> {
+    len: usize,
+    bytes: [u8; N],
+}
+
+impl<const N: usize> Short<N> {
+    fn new(value: &[u8]) -> Option<Short<N>> {
+        let mut bytes = [0; N];
+        bytes.get_mut(..value.len())?.copy_from_slice(value);
+        Some(Short { len: value.len(), bytes })
+    }
+
+    #[inline(always)]
+    fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Seen {
+    /// Nothing.
+    pub const fn new() -> Seen {
+        Seen([const { OnceLock::new() }; SEEN])
+    }
+
+    /// What became of a value, if it is known.
+    #[inline(always)]
+    pub fn get(&self, sent: &[u8]) -> Option<&[u8]> {
+        let known = self.0.iter().map_while(OnceLock::get);
+        known.filter(|pair| pair.sent.get() == sent).map(|pair| pair.extended.get()).next()
+    }
+
+    /// Remembers what became of a value that is not known, if there is room.
+    pub fn put(&self, sent: &[u8], extended: &[u8]) {
+        let (Some(sent), Some(extended)) = (Short::new(sent), Short::new(extended)) else { return };
+        if let Some(free) = self.0.iter().find(|place| place.get().is_none()) {
+            let _ = free.set(Pair { sent, extended });
+        }
+    }
+}
+
+impl Default for Seen {
+    fn default() -> Seen {
+        Seen::new()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_values_are_remembered() {
+        let seen = Seen::new();
+        assert_eq!(seen.get(b""), None);
+        let long = [b'a'; LONGEST_SEEN + 1];
+        seen.put(&long, &long);
+        assert_eq!(seen.get(&long), None);
+        let values = ["Accept-Encoding", "", "*", "Cookie", "Accept"].map(str::as_bytes);
+        for value in values {
+            assert_eq!(seen.get(value), None);
+            seen.put(value, &[value, b"!"].concat());
+        }
+        for (at, value) in values.into_iter().enumerate() {
+            let expected = (at < SEEN).then(|| [value, b"!"].concat());
+            assert_eq!(seen.get(value), expected.as_deref());
+        }
+        let longest = [b'a'; LONGEST_SEEN];
+        let seen = Seen::default();
+        seen.put(&longest, &[longest.as_slice(), b", Origin"].concat());
+        assert!(seen.get(&longest).is_some_and(|extended| extended.ends_with(b"a, Origin")));
+    }
 
     #[test]
     fn what_is_missing() {

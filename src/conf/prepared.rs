@@ -1,6 +1,6 @@
 //! The fields of a response, joined and formatted when the configuration is read, so that a request only copies them.
 
-use cors_policy::vary::Names;
+use cors_policy::vary::{self, Names};
 use ngx::ffi::ngx_table_elt_t;
 
 use crate::nginx::header_list::header;
@@ -11,6 +11,8 @@ pub struct Prepared {
     fields: Box<[ngx_table_elt_t]>,
     /// What `Vary` names.
     vary: Names,
+    /// Whether that is `Origin` alone.
+    varies_by_origin: bool,
     /// The values that `fields` point to.
     _values: Box<[Box<str>]>,
 }
@@ -28,7 +30,7 @@ impl Prepared {
                 kept.push(value);
             }
         }
-        Prepared { fields: fields.into(), vary, _values: kept.into() }
+        Prepared { fields: fields.into(), vary, varies_by_origin: vary == vary::SIMPLE, _values: kept.into() }
     }
 
     /// All fields.
@@ -38,12 +40,22 @@ impl Prepared {
     }
 
     /// All fields but `Vary`.
+    #[inline(always)]
     pub fn fields_without_vary(&self) -> &[ngx_table_elt_t] {
-        &self.fields[..self.fields.len() - usize::from(!self.vary.is_empty())]
+        match self.vary.is_empty() {
+            true => &self.fields,
+            false => self.fields.split_last().map_or(&[], |(_, others)| others),
+        }
     }
 
     /// What `Vary` names.
     pub fn vary(&self) -> Names {
         self.vary
+    }
+
+    /// Whether `Vary` names `Origin` alone, as it does unless the response is to a preflight or the same for all.
+    #[inline(always)]
+    pub fn varies_by_origin(&self) -> bool {
+        self.varies_by_origin
     }
 }

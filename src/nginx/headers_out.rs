@@ -12,6 +12,7 @@ use super::request::{OutOfMemory, Request};
 use super::strings::{string, Str};
 
 /// A field of a response, which stays where it is for as long as the request lives.
+#[repr(transparent)]
 #[derive(Clone, Copy)]
 pub struct FieldOut<'r>(NonNull<ngx_table_elt_t>, PhantomData<&'r ngx_table_elt_t>);
 

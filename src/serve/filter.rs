@@ -11,16 +11,18 @@ use std::ptr;
 
 use cors_policy::frequent::LONGEST;
 use cors_policy::{vary, Decision, Status};
-use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t};
+use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t, ngx_table_elt_t};
 
 use super::decide::arrive;
 use super::keep::{Kept, Way};
-use super::{count, denial, loss, write};
+use super::write::{self, Own};
+use super::{count, denial, loss};
 use crate::conf::counting::PolicyRow;
 use crate::conf::{LocationConf, Policy, Prepared};
 use crate::nginx::answer::Body;
 use crate::nginx::chain::{BodyFunction, Function, Link};
 use crate::nginx::header_list::has_name;
+use crate::nginx::headers_out::FieldOut;
 use crate::nginx::request::Code;
 use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
@@ -166,35 +168,59 @@ fn write_first<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<St
     }
 }
 
-/// Writes a response to an allowed origin that has fields already, which mostly are neither `Vary` nor about CORS.
+/// Writes a response to an allowed origin that has fields already, which mostly are not about CORS.
 #[inline(never)]
 extern "C" fn beside_others<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
-    if write::may_have_own(&r) {
-        return among_existing(r, prepared, origin);
-    }
-    match r.push_few_headers(prepared.fields(), Some(origin)) {
+    let fields = match write::own(&r) {
+        Own::Nothing => prepared.fields(),
+        Own::Vary(vary) if write::extend_known(&mut r, prepared, vary) => prepared.fields_without_vary(),
+        Own::Vary(vary) => return beside_vary(r, prepared, origin, vary),
+        Own::More => return among_existing(r, prepared, origin),
+    };
+    match r.push_few_headers(fields, Some(origin)) {
         true => NEXT.next(r),
-        false => beside_many(r, prepared, Some(origin)),
+        false => beside_many(r, fields, Some(origin)),
     }
 }
 
 /// Writes a response that is the same for every origin and has fields already.
 #[inline(never)]
 extern "C" fn beside_others_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
-    if write::may_have_own(&r) {
-        return among_existing_for_all(r, prepared);
-    }
-    match r.push_few_headers(prepared.fields(), None) {
+    let fields = match write::own(&r) {
+        Own::Nothing => prepared.fields(),
+        Own::Vary(vary) if write::extend_known(&mut r, prepared, vary) => prepared.fields_without_vary(),
+        Own::Vary(vary) => return beside_vary_for_all(r, prepared, vary),
+        Own::More => return among_existing_for_all(r, prepared),
+    };
+    match fields.is_empty() || r.push_few_headers(fields, None) {
         true => NEXT.next(r),
-        false => beside_many(r, prepared, None),
+        false => beside_many(r, fields, None),
     }
 }
 
 /// The list of fields has to grow.
 #[inline(never)]
-fn beside_many<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<Str<'r>>) -> ngx_int_t {
-    let written = r.push_headers(prepared.fields(), origin);
+fn beside_many<'r>(mut r: Request<'r>, fields: &'r [ngx_table_elt_t], origin: Option<Str<'r>>) -> ngx_int_t {
+    let written = r.push_headers(fields, origin);
     go_on(r, Some(written))
+}
+
+/// The only `Vary` has a value that is not known yet.
+#[inline(never)]
+extern "C" fn beside_vary<'r>(
+    mut r: Request<'r>,
+    prepared: &'r Prepared,
+    origin: Str<'r>,
+    vary: FieldOut<'r>,
+) -> ngx_int_t {
+    let written = r.guard(None, |r| Some(write::among_existing_with(r, prepared, Some(origin), vary)));
+    go_on(r, written)
+}
+
+#[inline(never)]
+extern "C" fn beside_vary_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared, vary: FieldOut<'r>) -> ngx_int_t {
+    let written = r.guard(None, |r| Some(write::among_existing_with(r, prepared, None, vary)));
+    go_on(r, written)
 }
 
 #[inline(never)]

@@ -1,7 +1,7 @@
 //! Writing the fields of a response.
 
 use cors_policy::list::{are_tokens, is_token, trim};
-use cors_policy::vary::{self, Missing, Names};
+use cors_policy::vary::{self, Missing, Names, Seen};
 use cors_policy::{preflight, Facts, Grant};
 
 use super::loss;
@@ -82,10 +82,57 @@ pub fn remove<'r>(r: &mut Request<'r>, names: Names, mut report: Option<fn(&mut 
     })
 }
 
-/// Whether a response may have fields about CORS, or has a `Vary`. Makes no calls, and stops at the first.
+/// What a response has itself of what the module writes.
+pub enum Own<'r> {
+    Nothing,
+    /// One `Vary`, and nothing about CORS.
+    Vary(FieldOut<'r>),
+    /// Maybe something about CORS, or more than one `Vary`.
+    More,
+}
+
+/// Looks whether a response may have fields about CORS, or has a `Vary`. Makes no calls, and stops as soon as it is more than one `Vary`.
 #[inline(always)]
-pub fn may_have_own(r: &Request<'_>) -> bool {
-    r.headers_out_sifted(SIEVE).any(|field| field.name().len() != VARY.len() || is_vary(field.name()))
+pub fn own<'r>(r: &Request<'r>) -> Own<'r> {
+    let mut own = Own::Nothing;
+    for field in r.headers_out_sifted(SIEVE) {
+        let is_short = field.name().len() == VARY.len();
+        own = match own {
+            _ if is_short && !is_vary(field.name()) => continue,
+            Own::Nothing if is_short => Own::Vary(field),
+            _ => return Own::More,
+        };
+    }
+    own
+}
+
+/// The values of `Vary` that responses had.
+static SEEN: Seen = Seen::new();
+
+/// Extends the only `Vary` of a response if it is known what becomes of its value; returns whether it is.
+#[inline(always)]
+pub fn extend_known<'r>(r: &mut Request<'r>, prepared: &Prepared, vary: FieldOut<'r>) -> bool {
+    let known = if prepared.varies_by_origin() { SEEN.get(vary.value()) } else { None };
+    if let Some(extended) = known {
+        vary.set_value(r, extended);
+    }
+    known.is_some()
+}
+
+/// [`among_existing`] where `field` is the only `Vary`, of which the value becomes known.
+#[inline(always)]
+pub fn among_existing_with<'r>(
+    r: &mut Request<'r>,
+    prepared: &'r Prepared,
+    origin: Option<Str<'r>>,
+    field: FieldOut<'r>,
+) -> Result<(), OutOfMemory> {
+    let sent = field.value();
+    among_existing(r, prepared, origin)?;
+    if prepared.varies_by_origin() {
+        SEEN.put(sent, field.value());
+    }
+    Ok(())
 }
 
 /// The `Vary` of a response.
