@@ -24,6 +24,7 @@ select STDOUT; $| = 1;
 use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
 my $a = 'https://one.a.example';
+my $pid = $$;
 my $t = Test::Nginx->new()->has(qw/ http /);
 my $dir = $t->testdir();
 
@@ -137,7 +138,7 @@ my @ways = (
 	['hard link', sub { put('new', $_[0]); unlink "$dir/list"; link "$dir/new", "$dir/list"; unlink "$dir/new" }],
 );
 
-$t->plan(@files + @directives + 13 + @ways + 33);
+$t->plan(@files + @directives + 16 + @ways + 35);
 
 mkdir "$dir/first";
 mkdir "$dir/second";
@@ -166,6 +167,32 @@ for my $row (@files, map { [@{$_}[0 .. 3], undef, $_->[0]] } @directives) {
 	rmdir "$dir/list";
 	unlink "$dir/nginx.pid";
 }
+
+# Somebody is writing
+
+$t->write_file_expand('nginx.conf', $conf =~ s/DIRECTIVE//r);
+my $file = half('https://two.a.example');
+like($t->dump_config(), qr!list" is being written; .* \[cors-being-written\] in $dir/nginx.conf:\d+\n.*test failed!s,
+	'-t: a half');
+close $file;
+like($t->dump_config(), qr/test is successful/, '-t: the writer has finished');
+
+# Whoever opens the file while nginx asks the system whether anybody has makes
+# the system send a signal.
+if (!(my $opens = fork // die)) {
+	while (getppid == $pid) {
+		open my $handle, '>>', "$dir/list";
+		close $handle;
+		select undef, undef, undef, 0.0001;
+	}
+	POSIX::_exit(0);
+} else {
+	my $ended = grep { $t->dump_config() =~ /test is successful|cors-being-written/ } 1 .. 30;
+	is($ended, 30, '-t: the file is opened all the time');
+	kill 'KILL', $opens;
+	waitpid $opens, 0;
+}
+unlink "$dir/nginx.pid";
 
 ###############################################################################
 # Requests
@@ -204,11 +231,12 @@ isnt(cors(get('/link', 'https://first.example')), '200 ' . allowed('https://firs
 
 # A writer that pauses
 
-open my $file, '>', "$dir/list" or die;
-$file->autoflush(1);
-print $file 'https://two.a.example';
+$file = half('https://two.a.example');
 sleep 1;
 is_denied('/file', 'a half', 'https://two.a.example');
+$t->reload();
+ok(logged($t, qr/\[emerg\] .*\[cors-being-written\]/), 'a reload while somebody writes');
+is_denied('/file', 'a half after a reload', 'https://two.a.example');
 is_allowed('/file', 'the old list during a pause', $a);
 print $file ".org\n";
 close $file;
@@ -285,9 +313,7 @@ for (1 .. 9000) {
 	open my $other, '<', "$dir/nginx.conf" or die;
 	close $other;
 }
-open $file, '>', "$dir/list" or die;
-$file->autoflush(1);
-print $file 'https://busy.a.example';
+$file = half('https://busy.a.example');
 sleep 1;
 is_denied('/file', 'a half in a busy directory', 'https://busy.a.example');
 print $file ".org\n";
@@ -319,6 +345,16 @@ sub put {
 	open my $handle, '>', "$dir/$name" or die "cannot write $name: $!\n";
 	print $handle $contents;
 	close $handle;
+}
+
+# The handle of a file that has not been written to its end.
+sub half {
+	my ($contents) = @_;
+
+	open my $handle, '>', "$dir/list" or die "cannot write: $!\n";
+	$handle->autoflush(1);
+	print $handle $contents;
+	return $handle;
 }
 
 # Whether an origin is allowed in time, by every worker.

@@ -27,7 +27,7 @@ pub const DIRECTIVE: &str = "cors_allow_origin_file";
 const MOST_BYTES: usize = 256 << 20;
 const MOST: &str = "256 MiB";
 
-/// How often a file that changes while it is read is read again, and after which time.
+/// How often a file that somebody is writing is tried again, and after which time.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,7 +76,7 @@ pub enum Failure {
     File(Problem, bool),
     /// There are mistakes in it.
     Lines(Mistakes),
-    /// It changes at the moment.
+    /// Somebody is writing.
     Changing,
 }
 
@@ -89,7 +89,7 @@ pub fn with_contents<R>(
         NotRead::System(error) => unreadable(path, &error),
         NotRead::NotRegular => Failure::File(problem(path, Reason::NotRegularFile), false),
         NotRead::TooLarge => Failure::File(problem(path, Reason::LargeFile(MOST.to_owned())), false),
-        NotRead::Changed => Failure::Changing,
+        NotRead::Changing => Failure::Changing,
     })?;
     then(identity, &flat::check(&bytes).map_err(Failure::Lines)?)
 }
@@ -152,8 +152,7 @@ impl OriginFile {
             Ok(()) => file.warn_of_others(messages, log, place),
             Err(Failure::File(problem, _)) => messages.report(log, Some(DIRECTIVE), &problem, place),
             Err(Failure::Changing) => {
-                let reason = Reason::UnreadableFile("it changes while it is read".to_owned());
-                messages.report(log, Some(DIRECTIVE), &problem(&file.path, reason), place);
+                messages.report(log, Some(DIRECTIVE), &problem(&file.path, Reason::BeingWritten), place);
             }
             Err(Failure::Lines(Mistakes { first, others })) => {
                 for (line, problem) in first {

@@ -307,9 +307,7 @@ impl Follower {
                 let Some((line, problem)) = first.into_iter().next() else { return };
                 (format!("{problem} in {}:{line}{more}", self.path.display()), false)
             }
-            Failure::Changing => {
-                (problem(&self.path, Reason::UnreadableFile("it changes".to_owned())).to_string(), true)
-            }
+            Failure::Changing => (problem(&self.path, Reason::BeingWritten).to_string(), true),
         };
         self.region.note(notes::ERRORS).fetch_add(1, Relaxed);
         if let Some(identity) = identity {

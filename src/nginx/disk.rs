@@ -37,8 +37,8 @@ pub enum NotRead {
     NotRegular,
     /// It is larger than is wanted.
     TooLarge,
-    /// It has changed meanwhile.
-    Changed,
+    /// Somebody is writing, or it has changed meanwhile.
+    Changing,
 }
 
 impl From<io::Error> for NotRead {
@@ -55,10 +55,13 @@ pub fn read(path: &Path, most: usize) -> Result<(Identity, Vec<u8>), NotRead> {
     let (file, metadata) = system::open(path)?;
     regular(&metadata)?;
     let size = usize::try_from(metadata.size()).ok().filter(|size| *size <= most).ok_or(NotRead::TooLarge)?;
+    let unless_written = || if system::is_open_for_writing(&file) { Err(NotRead::Changing) } else { Ok(()) };
+    unless_written()?;
     let contents = system::read(&file, size, most + 1)?;
+    unless_written()?;
     let identity = Identity::new(&metadata);
     if contents.len() != size || Identity::of(path)? != identity {
-        return Err(NotRead::Changed);
+        return Err(NotRead::Changing);
     }
     Ok((identity, contents))
 }
