@@ -222,6 +222,16 @@ pub fn add_notice(_: &OwnedFd, _: &Path, _: u32) -> io::Result<c_int> {
     not_here()
 }
 
+/// Ends the reports with a number.
+#[cfg(target_os = "linux")]
+pub fn remove_notice(notices: &OwnedFd, number: c_int) {
+    // SAFETY: it takes numbers alone.
+    unsafe { libc::inotify_rm_watch(notices.as_raw_fd(), number) };
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn remove_notice(_: &OwnedFd, _: c_int) {}
+
 /// Reads from a descriptor; 0 bytes if there is nothing.
 pub fn read_some(from: &OwnedFd, buffer: &mut [u8]) -> usize {
     // SAFETY: the buffer has that size.
