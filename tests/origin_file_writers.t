@@ -22,7 +22,7 @@ select STDOUT; $| = 1;
 use constant FILES => 140;
 use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
-my $t = Test::Nginx->new()->has(qw/ http /)->plan(9);
+my $t = Test::Nginx->new()->has(qw/ http /)->plan(12);
 my $dir = $t->testdir();
 my @files = map { "list$_" } 1 .. FILES;
 
@@ -50,7 +50,7 @@ http {
         server_name  localhost;
 
         location / {
-            cors_allow_origin_file @files;
+            cors_allow_origin_file @files now/list;
             return 200;
         }
     }
@@ -58,7 +58,9 @@ http {
 
 EOC
 
+mkdir "$dir/$_" for qw/ now next /;
 $t->write_file($_, "https://$_.a.example\n") for @files;
+$t->write_file("$_/list", "https://$_.a.example\n") for qw/ now next /;
 $t->run();
 
 ###############################################################################
@@ -82,6 +84,22 @@ for my $round (1 .. 3) {
 	rename "$dir/new", "$dir/$files[-1]";
 	ok(in_time(sub { is_allowed_now("https://$files[-1].round$round.example") }), "renamed over: $round");
 }
+
+# A whole directory is replaced
+
+rename "$dir/now", "$dir/before";
+rename "$dir/next", "$dir/now";
+ok(in_time(sub { is_allowed_now('https://next.a.example') }), 'another directory');
+unlink "$dir/now/list";
+sleep 0.15;
+open my $half, '>', "$dir/now/list" or die;
+$half->autoflush(1);
+print $half 'https://two.a.example';
+sleep 1;
+ok(!is_allowed_now('https://two.a.example'), 'a half in the other directory');
+print $half ".org\n";
+close $half;
+ok(in_time(sub { is_allowed_now('https://two.a.example.org') }), 'the whole in the other directory');
 
 # No thread can be started.
 

@@ -112,7 +112,7 @@ my @files = (
 	['a directory', undef, 'emerg', qr/\[cors-not-regular-file\]/, sub { mkdir "$dir/list" }],
 	['a FIFO', undef, 'emerg', qr/\[cors-not-regular-file\]/, sub { mkfifo("$dir/list", 0600) }],
 	['4 GB', '', 'emerg', qr/is too large; a file of origins has at most 256 MiB \[cors-large-file\]/,
-		sub { truncate "$dir/list", 4 << 30 }],
+		sub { open my $handle, '>', "$dir/list" or die; truncate $handle, 4 << 30 }],
 	['writable', $a, 'warn', qr/every user .*\[cors-writable-file\]/, sub { chmod 0666, "$dir/list" }],
 );
 
@@ -138,7 +138,7 @@ my @ways = (
 	['hard link', sub { put('new', $_[0]); unlink "$dir/list"; link "$dir/new", "$dir/list"; unlink "$dir/new" }],
 );
 
-$t->plan(@files + @directives + 16 + @ways + 35);
+$t->plan(@files + @directives + 16 + @ways + 35 - 4 + 30 + 2);
 
 mkdir "$dir/first";
 mkdir "$dir/second";
@@ -267,16 +267,33 @@ put('list', "$a\n");
 ok(in_force($a), 'restored');
 is(errors($t), 2, 'without an error');
 
-for my $bad (['a directory', sub { mkdir "$dir/list" }], ['a FIFO', sub { mkfifo("$dir/list", 0600) }]) {
+# What `nginx -t` refuses
+
+my @bad = grep { ($_->[2] // '') eq 'emerg' && $_->[3] !~ /nginx\.conf/ } @files;
+for (0 .. $#bad) {
+	my ($name, $contents, undef, $message, $change) = @{$bad[$_]};
+	my ($code) = $message =~ /(cors-[a-z-]+)\\\]/;
+	my $line = $message =~ /list:(\d+)/ ? " in $dir/list:$1" : '';
+	my $before = errors($t);
 	unlink "$dir/list";
-	$bad->[1]->();
-	ok(logged($t, qr/\[error\] .*\[cors-not-regular-file\]/), "$bad->[0] while nginx runs");
+	put('list', $contents) if defined $contents;
+	$change->() if $change;
+	my $logged = logged($t, qr/\[error\] .*\[$code\]$line(?:;.*)?; the old list stays in force/);
+	sleep 0.5;
+	ok($logged && errors($t) == $before + 1, "one line while nginx runs: $name");
+	is_allowed('/file', "the old list: $name", $_ ? "https://after@{[ $_ - 1 ]}.example" : $a);
+	$t->write_file('error.log', '');
 	rmdir "$dir/list";
 	unlink "$dir/list";
-	put('list', "$a\n");
-	ok(in_force($a), "after $bad->[0]");
-	$t->write_file('error.log.old', $t->read_file('error.log'));
+	put('list', "https://after$_.example\n");
+	ok(in_force("https://after$_.example"), "after $name");
 }
+
+put('list', "\xef\xbb\xbf$a\r\nhttps://windows.example\r\n");
+ok(in_force('https://windows.example'), 'Windows while nginx runs');
+chmod 0666, "$dir/list";
+ok(logged($t, qr/\[warn\] .*list" can be changed by every user .*\[cors-writable-file\]/), 'writable while nginx runs');
+chmod 0644, "$dir/list";
 
 # A worker dies
 

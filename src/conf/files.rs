@@ -104,6 +104,13 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::File(problem(path, Reason::UnreadableFile(error.to_string())), true)
 }
 
+/// Warnings if every user could allow origins.
+pub fn open_to_all(path: &Path) -> Vec<Problem> {
+    let (file, directory) = disk::writable_by_all(path).unwrap_or_default();
+    let found = [(file, Reason::WritableFile), (directory, Reason::WritableDirectory)];
+    found.into_iter().filter(|(is_writable, _)| *is_writable).map(|(_, reason)| problem(path, reason)).collect()
+}
+
 /// Puts what a file contains in force. Returns the number of different values.
 pub fn put_in_force(
     path: &Path,
@@ -149,7 +156,11 @@ impl OriginFile {
         let mut file =
             OriginFile { path, list: Rc::default(), concerns: Vec::new(), credentials: Cell::new(false), region: None };
         match file.load(messages, log) {
-            Ok(()) => file.warn_of_others(messages, log, place),
+            Ok(()) => {
+                for problem in open_to_all(&file.path) {
+                    messages.report(log, Some(DIRECTIVE), &problem, place);
+                }
+            }
             Err(Failure::File(problem, _)) => messages.report(log, Some(DIRECTIVE), &problem, place),
             Err(Failure::Changing) => {
                 messages.report(log, Some(DIRECTIVE), &problem(&file.path, Reason::BeingWritten), place);
@@ -203,16 +214,6 @@ impl OriginFile {
             }
             Ok(())
         })
-    }
-
-    /// Warns if every user could allow origins.
-    fn warn_of_others(&self, messages: &mut Messages, log: Log, place: &Place) {
-        let Ok((file, directory)) = disk::writable_by_all(&self.path) else { return };
-        for (is_writable, reason) in [(file, Reason::WritableFile), (directory, Reason::WritableDirectory)] {
-            if is_writable {
-                messages.report(log, Some(DIRECTIVE), &problem(&self.path, reason), place);
-            }
-        }
     }
 
     /// How often a change has failed, the number of values in force, and since when.

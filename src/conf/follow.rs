@@ -17,7 +17,8 @@ use cors_policy::flat::{Contents, Flat, List, Mistakes};
 use cors_policy::{origins, Problem, Reason};
 
 use super::files::{
-    is_identity, notes, problem, put_in_force, set_identity, unreadable, with_contents, Failure, OriginFile, DIRECTIVE,
+    is_identity, notes, open_to_all, problem, put_in_force, set_identity, unreadable, with_contents, Failure,
+    OriginFile, DIRECTIVE,
 };
 use crate::nginx::disk::{self, Identity, Notices, Writers};
 use crate::nginx::log::{Level, Log};
@@ -340,6 +341,9 @@ impl Follower {
             set_identity(&self.region, notes::REFUSED, Identity::default());
             for (line, problem) in warnings {
                 self.say(Level::WARN, format_args!("{problem} in {}:{line}", path.display()));
+            }
+            for problem in open_to_all(&path) {
+                self.say(Level::WARN, problem);
             }
             Ok(())
         })
