@@ -19,6 +19,9 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "reliability"))
+from files import Server
+
 PORT = 18900
 UPSTREAM_PORT = PORT + 2
 FASTCGI_PORT = PORT + 3
@@ -258,7 +261,11 @@ def cases(quick):
         values = list_of("cors_allow_origin_regex", expressions(n))
         result.append(Case("allowed", f"module, {n:,} expressions", values + REST + HELLO, GET))
     result.append(Case("allowed", "module, 1 exact, cors_zone", module_origins(1) + HELLO, GET, ZONE))
-    result.append(Case("allowed", "module, 1,000 exact in a file", "cors_allow_origin_file origins;" + REST + HELLO, GET))
+    # Both follow a file, which adds to each request, whatever its policy.
+    file = "cors_allow_origin_file origins;"
+    elsewhere = f"server {{ listen 127.0.0.1:{PORT + 1}; {file} }}"
+    result.append(Case("allowed", "module, 1,000 exact in a file", file + REST + HELLO, GET, elsewhere))
+    result.append(Case("allowed", "module, 1,000 exact, a file elsewhere", module_origins(1_000) + HELLO, GET, elsewhere))
     result.append(Case("allowed", "module, *", "cors_allow_origin *;" + HELLO, GET))
     for group, sent in (("denied", GET_DENIED), ("no Origin", GET_PLAIN)):
         result += [
@@ -603,6 +610,16 @@ http {{
             rows.append(dict(name=name, seconds=statistics.median(seconds), peak=peak, resident=resident))
         return rows
 
+    def changes(self):
+        """How long it takes until a changed file of origins is in force in four workers."""
+        rows = []
+        for number in (100, 1_000) if self.quick else (100, 100_000, 1_000_000):
+            server = Server(self.nginx, self.module, number, 4)
+            times = server.changes(number, "bcdef")
+            rows.append(dict(origins=number, median=statistics.median(times), most=max(times)))
+            server.stop()
+        return rows
+
     def allocations(self):
         """Calls of malloc and its like for each request."""
         policy = module_origins(1) + "cors_allow_methods GET PUT; cors_allow_headers Content-Type;"
@@ -642,8 +659,8 @@ def targets(rows, quick):
     total = {(row["group"], row["name"]): row["total"] - row["heap"] for row in rows}
     static = over["allowed", "four static add_header lines"]
     of_zone = lambda group: over[group, "module, 1 exact, cors_zone"] - over[group, "module, 1 exact"]
-    most = [value for name, value in steps.items() if re.match(r"module, [\d,]+ exact", name)][-1]
-    expressions_most = [value for name, value in steps.items() if re.match(r"module, [\d,]+ expressions", name)][-1]
+    most = [value for name, value in steps.items() if re.fullmatch(r"module, [\d,]+ exact", name)][-1]
+    expressions_most = [value for name, value in steps.items() if re.fullmatch(r"module, [\d,]+ expressions", name)][-1]
     result = [
         ("allowed exact origin / four add_header lines", over["allowed", "module, 1 exact"] / static, 0.9),
         ("denied / four add_header lines", over["denied", "module, 1 exact"] / static, 0.5),
@@ -656,6 +673,11 @@ def targets(rows, quick):
             0.25,
         ),
         ("most expressions / 1", expressions_most / steps["module, 1 expressions"], 1.1),
+        (
+            "an exact origin of a file, over one of the configuration",
+            over["allowed", "module, 1,000 exact in a file"] - over["allowed", "module, 1,000 exact, a file elsewhere"],
+            30,
+        ),
         ("cors_zone, allowed", of_zone("allowed"), 40),
         ("cors_zone, denied", of_zone("denied"), 150),
         ("preflight / bare return 204, whole requests", total["preflight", "module"] / total["preflight", "bare return 204"], 1.04),
@@ -700,7 +722,7 @@ def plot(rows, path):
     draw(series, path.replace(".svg", "-fields.svg"), "other fields in the response", "set yrange [0:]")
     series = {}
     for row in rows:
-        match = re.match(r"(map|module), ([\d,]+) (exact|expressions|patterns)", row["name"])
+        match = re.fullmatch(r"(map|module), ([\d,]+) (exact|expressions|patterns)", row["name"])
         if row["group"] == "allowed" and match:
             series.setdefault(f"{match[1]}, {match[3]}", []).append((int(match[2].replace(",", "")), row["over"]))
     draw(series, path, "entries in the list", "set logscale xy")
@@ -733,7 +755,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
     parser.add_argument("--plot")
-    parser.add_argument("--only", choices=["instructions", "breakdown", "throughput", "loading", "allocations"])
+    parser.add_argument("--only", choices=["instructions", "breakdown", "throughput", "loading", "allocations", "changes"])
     args = parser.parse_args()
     bench = Bench(args.nginx, args.module, args.quick)
     wanted = lambda part: args.only in (None, part)
@@ -769,6 +791,11 @@ def main():
             print("\nHeap allocations per request\n\n| request | bare | module |\n| --- | ---: | ---: |")
             for row in rows:
                 print(f"| {row['name']} | {row['bare']:.2f} | {row['module']:.2f} |")
+        if wanted("changes"):
+            rows = figures["changes"] = bench.changes()
+            print("\nFrom a changed file of origins to its effect, seconds\n\n| origins | median | most |\n| ---: | ---: | ---: |")
+            for row in rows:
+                print(f"| {row['origins']:,} | {row['median']:.2f} | {row['most']:.2f} |")
     finally:
         bench.close()
     if args.plot:
