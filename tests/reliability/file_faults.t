@@ -133,7 +133,7 @@ is($wrong, '', 'the list stays what that worker reads');
 
 # A file system that does not answer
 
-my @many = map { "list$_" } 1 .. 100;
+my @many = map { "list$_" } 1 .. 200;
 put($_, "https://$_.a.example") for @many;
 $t->write_file_expand('nginx.conf', $conf =~ s/MANY/cors_allow_origin_file @many;/r);
 {
