@@ -138,7 +138,7 @@ my @ways = (
 	['hard link', sub { put('new', $_[0]); unlink "$dir/list"; link "$dir/new", "$dir/list"; unlink "$dir/new" }],
 );
 
-$t->plan(@files + @directives + 16 + @ways + 35 - 4 + 30 + 2);
+$t->plan(@files + @directives + 16 + @ways + 67);
 
 mkdir "$dir/first";
 mkdir "$dir/second";
@@ -309,6 +309,19 @@ for my $round (1 .. 3) {
 	put('list', "$origin\n");
 	ok(in_force($origin, '/file', 2), "another worker reads: $round");
 }
+
+# A worker dies while somebody writes
+
+$file = half('https://left.a.example');
+sleep 1;
+my ($reads) = $t->read_file('error.log') =~ /.*\[notice\] (\d+)#.* is in force/s;
+kill 'KILL', $reads;
+ok(logged($t, qr/\[warn\] (?!$reads#).*list" is being written, and is read when its writer closes it/), 'a long time');
+is_denied('/file', 'a half for another worker', 'https://left.a.example');
+print $file ".org\n";
+close $file;
+ok(in_force('https://left.a.example.org'), 'the whole for another worker');
+is(scalar(() = $t->read_file('error.log') =~ /list" is being written, and/g), 1, 'logged once');
 
 # A reload, and a worker that has been stopped
 
