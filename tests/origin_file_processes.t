@@ -20,7 +20,7 @@ select STDOUT; $| = 1;
 
 use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
-my $t = Test::Nginx->new()->has(qw/ http /)->plan(15);
+my $t = Test::Nginx->new()->has(qw/ http /)->plan(14);
 my $dir = $t->testdir();
 
 my $conf = <<'EOC';
@@ -52,12 +52,12 @@ EOC
 $t->write_file('list', "https://one.example\n");
 configure($t, 'worker_processes 2;', 'cors_allow_origin_file list;');
 $t->run();
-my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
 
 ###############################################################################
 # Old configurations, which have connections to complete
 
 ok(in_force('https://one.example'), 'in force');
+my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
 my @connections;
 for (1 .. 3) {
 	my @before = workers($master);
@@ -110,16 +110,19 @@ is(errors($t), 2, 'once');
 $t->stop();
 unlink "$dir/nginx.pid";
 
-$t->write_file('error.log', '');
-$t->write_file('list', "https://five.example\n");
-configure($t, 'master_process off;', '');
-$t->run();
-configure($t, 'master_process off;', 'cors_allow_origin_file list;');
-for (1 .. 2) {
+SKIP: {
+	skip 'such an nginx keeps the old configuration, which valgrind reports', 1 if $ENV{VALGRIND_LOGS};
+
+	$t->write_file('error.log', '');
+	$t->write_file('list', "https://five.example\n");
+	configure($t, 'master_process off;', '');
+	$t->run();
+	configure($t, 'master_process off;', 'cors_allow_origin_file list;');
+	sleep 1;
 	$t->reload();
 	sleep 1;
-	$t->write_file('list', "https://five.example\n" x $_);
-	ok(in_time(sub { $_ == (() = $t->read_file('error.log') =~ /list" is in force, values: 1/g) }), "after reload $_");
+	$t->write_file('list', "https://six.example\n");
+	ok(in_time(sub { $t->read_file('error.log') =~ /list" is in force, values: 1/ }), 'after a reload');
 }
 
 ###############################################################################
