@@ -24,6 +24,7 @@ select STDOUT; $| = 1;
 use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
 my $a = 'https://one.a.example';
+my $pid = $$;
 my $t = Test::Nginx->new()->has(qw/ http /);
 my $dir = $t->testdir();
 
@@ -111,7 +112,7 @@ my @files = (
 	['a directory', undef, 'emerg', qr/\[cors-not-regular-file\]/, sub { mkdir "$dir/list" }],
 	['a FIFO', undef, 'emerg', qr/\[cors-not-regular-file\]/, sub { mkfifo("$dir/list", 0600) }],
 	['4 GB', '', 'emerg', qr/is too large; a file of origins has at most 256 MiB \[cors-large-file\]/,
-		sub { truncate "$dir/list", 4 << 30 }],
+		sub { open my $handle, '>', "$dir/list" or die; truncate $handle, 4 << 30 }],
 	['writable', $a, 'warn', qr/every user .*\[cors-writable-file\]/, sub { chmod 0666, "$dir/list" }],
 );
 
@@ -137,7 +138,7 @@ my @ways = (
 	['hard link', sub { put('new', $_[0]); unlink "$dir/list"; link "$dir/new", "$dir/list"; unlink "$dir/new" }],
 );
 
-$t->plan(@files + @directives + 13 + @ways + 33);
+$t->plan(@files + @directives + 16 + @ways + 67);
 
 mkdir "$dir/first";
 mkdir "$dir/second";
@@ -166,6 +167,32 @@ for my $row (@files, map { [@{$_}[0 .. 3], undef, $_->[0]] } @directives) {
 	rmdir "$dir/list";
 	unlink "$dir/nginx.pid";
 }
+
+# Somebody is writing
+
+$t->write_file_expand('nginx.conf', $conf =~ s/DIRECTIVE//r);
+my $file = half('https://two.a.example');
+like($t->dump_config(), qr!list" is being written; .* \[cors-being-written\] in $dir/nginx.conf:\d+\n.*test failed!s,
+	'-t: a half');
+close $file;
+like($t->dump_config(), qr/test is successful/, '-t: the writer has finished');
+
+# Whoever opens the file while nginx asks the system whether anybody has makes
+# the system send a signal.
+if (!(my $opens = fork // die)) {
+	while (getppid == $pid) {
+		open my $handle, '>>', "$dir/list";
+		close $handle;
+		select undef, undef, undef, 0.0001;
+	}
+	POSIX::_exit(0);
+} else {
+	my $ended = grep { $t->dump_config() =~ /test is successful|cors-being-written/ } 1 .. 30;
+	is($ended, 30, '-t: the file is opened all the time');
+	kill 'KILL', $opens;
+	waitpid $opens, 0;
+}
+unlink "$dir/nginx.pid";
 
 ###############################################################################
 # Requests
@@ -204,11 +231,12 @@ isnt(cors(get('/link', 'https://first.example')), '200 ' . allowed('https://firs
 
 # A writer that pauses
 
-open my $file, '>', "$dir/list" or die;
-$file->autoflush(1);
-print $file 'https://two.a.example';
+$file = half('https://two.a.example');
 sleep 1;
 is_denied('/file', 'a half', 'https://two.a.example');
+$t->reload();
+ok(logged($t, qr/\[emerg\] .*\[cors-being-written\]/), 'a reload while somebody writes');
+is_denied('/file', 'a half after a reload', 'https://two.a.example');
 is_allowed('/file', 'the old list during a pause', $a);
 print $file ".org\n";
 close $file;
@@ -239,16 +267,33 @@ put('list', "$a\n");
 ok(in_force($a), 'restored');
 is(errors($t), 2, 'without an error');
 
-for my $bad (['a directory', sub { mkdir "$dir/list" }], ['a FIFO', sub { mkfifo("$dir/list", 0600) }]) {
+# What `nginx -t` refuses
+
+my @bad = grep { ($_->[2] // '') eq 'emerg' && $_->[3] !~ /nginx\.conf/ } @files;
+for (0 .. $#bad) {
+	my ($name, $contents, undef, $message, $change) = @{$bad[$_]};
+	my ($code) = $message =~ /(cors-[a-z-]+)\\\]/;
+	my $line = $message =~ /list:(\d+)/ ? " in $dir/list:$1" : '';
+	my $before = errors($t);
 	unlink "$dir/list";
-	$bad->[1]->();
-	ok(logged($t, qr/\[error\] .*\[cors-not-regular-file\]/), "$bad->[0] while nginx runs");
+	put('list', $contents) if defined $contents;
+	$change->() if $change;
+	my $logged = logged($t, qr/\[error\] .*\[$code\]$line(?:;.*)?; the old list stays in force/);
+	sleep 0.5;
+	ok($logged && errors($t) == $before + 1, "one line while nginx runs: $name");
+	is_allowed('/file', "the old list: $name", $_ ? "https://after@{[ $_ - 1 ]}.example" : $a);
+	$t->write_file('error.log', '');
 	rmdir "$dir/list";
 	unlink "$dir/list";
-	put('list', "$a\n");
-	ok(in_force($a), "after $bad->[0]");
-	$t->write_file('error.log.old', $t->read_file('error.log'));
+	put('list', "https://after$_.example\n");
+	ok(in_force("https://after$_.example"), "after $name");
 }
+
+put('list', "\xef\xbb\xbf$a\r\nhttps://windows.example\r\n");
+ok(in_force('https://windows.example'), 'Windows while nginx runs');
+chmod 0666, "$dir/list";
+ok(logged($t, qr/\[warn\] .*list" can be changed by every user .*\[cors-writable-file\]/), 'writable while nginx runs');
+chmod 0644, "$dir/list";
 
 # A worker dies
 
@@ -264,6 +309,19 @@ for my $round (1 .. 3) {
 	put('list', "$origin\n");
 	ok(in_force($origin, '/file', 2), "another worker reads: $round");
 }
+
+# A worker dies while somebody writes
+
+$file = half('https://left.a.example');
+sleep 1;
+my ($reads) = $t->read_file('error.log') =~ /.*\[notice\] (\d+)#.* is in force/s;
+kill 'KILL', $reads;
+ok(logged($t, qr/\[warn\] (?!$reads#).*list" is being written, and is read when its writer closes it/), 'a long time');
+is_denied('/file', 'a half for another worker', 'https://left.a.example');
+print $file ".org\n";
+close $file;
+ok(in_force('https://left.a.example.org'), 'the whole for another worker');
+is(scalar(() = $t->read_file('error.log') =~ /list" is being written, and/g), 1, 'logged once');
 
 # A reload, and a worker that has been stopped
 
@@ -285,9 +343,7 @@ for (1 .. 9000) {
 	open my $other, '<', "$dir/nginx.conf" or die;
 	close $other;
 }
-open $file, '>', "$dir/list" or die;
-$file->autoflush(1);
-print $file 'https://busy.a.example';
+$file = half('https://busy.a.example');
 sleep 1;
 is_denied('/file', 'a half in a busy directory', 'https://busy.a.example');
 print $file ".org\n";
@@ -319,6 +375,16 @@ sub put {
 	open my $handle, '>', "$dir/$name" or die "cannot write $name: $!\n";
 	print $handle $contents;
 	close $handle;
+}
+
+# The handle of a file that has not been written to its end.
+sub half {
+	my ($contents) = @_;
+
+	open my $handle, '>', "$dir/list" or die "cannot write: $!\n";
+	$handle->autoflush(1);
+	print $handle $contents;
+	return $handle;
 }
 
 # Whether an origin is allowed in time, by every worker.

@@ -285,6 +285,8 @@ reasons! {
     error MoreMistakes(number) => "has {number} more lines with mistakes",
     /// A file of origins that does not exist, or may not be read
     error UnreadableFile(message) => "cannot be read: {message}",
+    /// A file of origins whose writer has not closed it
+    error BeingWritten => "is being written; try again when its writer has closed it, or rename a complete file over it",
     /// A directory, a FIFO or a device in place of a file of origins
     error NotRegularFile => "is not a regular file; write the path of a file with one origin in each line",
     /// A file of origins of 4 GB

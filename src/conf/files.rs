@@ -27,7 +27,7 @@ pub const DIRECTIVE: &str = "cors_allow_origin_file";
 const MOST_BYTES: usize = 256 << 20;
 const MOST: &str = "256 MiB";
 
-/// How often a file that changes while it is read is read again, and after which time.
+/// How often a file that somebody is writing is tried again, and after which time.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -76,7 +76,7 @@ pub enum Failure {
     File(Problem, bool),
     /// There are mistakes in it.
     Lines(Mistakes),
-    /// It changes at the moment.
+    /// Somebody is writing.
     Changing,
 }
 
@@ -89,7 +89,7 @@ pub fn with_contents<R>(
         NotRead::System(error) => unreadable(path, &error),
         NotRead::NotRegular => Failure::File(problem(path, Reason::NotRegularFile), false),
         NotRead::TooLarge => Failure::File(problem(path, Reason::LargeFile(MOST.to_owned())), false),
-        NotRead::Changed => Failure::Changing,
+        NotRead::Changing => Failure::Changing,
     })?;
     then(identity, &flat::check(&bytes).map_err(Failure::Lines)?)
 }
@@ -102,6 +102,13 @@ pub fn problem(path: &Path, reason: Reason) -> Problem {
 /// A file that cannot be read.
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::File(problem(path, Reason::UnreadableFile(error.to_string())), true)
+}
+
+/// Warnings if every user could allow origins.
+pub fn open_to_all(path: &Path) -> Vec<Problem> {
+    let (file, directory) = disk::writable_by_all(path).unwrap_or_default();
+    let found = [(file, Reason::WritableFile), (directory, Reason::WritableDirectory)];
+    found.into_iter().filter(|(is_writable, _)| *is_writable).map(|(_, reason)| problem(path, reason)).collect()
 }
 
 /// Puts what a file contains in force. Returns the number of different values.
@@ -149,11 +156,14 @@ impl OriginFile {
         let mut file =
             OriginFile { path, list: Rc::default(), concerns: Vec::new(), credentials: Cell::new(false), region: None };
         match file.load(messages, log) {
-            Ok(()) => file.warn_of_others(messages, log, place),
+            Ok(()) => {
+                for problem in open_to_all(&file.path) {
+                    messages.report(log, Some(DIRECTIVE), &problem, place);
+                }
+            }
             Err(Failure::File(problem, _)) => messages.report(log, Some(DIRECTIVE), &problem, place),
             Err(Failure::Changing) => {
-                let reason = Reason::UnreadableFile("it changes while it is read".to_owned());
-                messages.report(log, Some(DIRECTIVE), &problem(&file.path, reason), place);
+                messages.report(log, Some(DIRECTIVE), &problem(&file.path, Reason::BeingWritten), place);
             }
             Err(Failure::Lines(Mistakes { first, others })) => {
                 for (line, problem) in first {
@@ -204,16 +214,6 @@ impl OriginFile {
             }
             Ok(())
         })
-    }
-
-    /// Warns if every user could allow origins.
-    fn warn_of_others(&self, messages: &mut Messages, log: Log, place: &Place) {
-        let Ok((file, directory)) = disk::writable_by_all(&self.path) else { return };
-        for (is_writable, reason) in [(file, Reason::WritableFile), (directory, Reason::WritableDirectory)] {
-            if is_writable {
-                messages.report(log, Some(DIRECTIVE), &problem(&self.path, reason), place);
-            }
-        }
     }
 
     /// How often a change has failed, the number of values in force, and since when.

@@ -5,10 +5,11 @@
 //! ([`Follower`]). If that worker dies, the timer of another one notices that nobody has the lock of the writer. Only the thread touches
 //! the file system, and it touches nothing of nginx's: what it wants to log, the timer logs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,13 +17,14 @@ use cors_policy::flat::{Contents, Flat, List, Mistakes};
 use cors_policy::{origins, Problem, Reason};
 
 use super::files::{
-    is_identity, notes, problem, put_in_force, set_identity, unreadable, with_contents, Failure, OriginFile, DIRECTIVE,
+    is_identity, notes, open_to_all, problem, put_in_force, set_identity, unreadable, with_contents, Failure,
+    OriginFile, DIRECTIVE,
 };
-use crate::nginx::disk::{self, Identity, Writers};
+use crate::nginx::disk::{self, Identity, Notices, Writers};
 use crate::nginx::log::{Level, Log};
 use crate::nginx::region::{Reader, Region, Writer};
 use crate::nginx::thread::{idly, Stop, Thread};
-use crate::nginx::timer::Timer;
+use crate::nginx::timer::{is_ending, Timer};
 
 /// How often a worker takes note of new tables, in milliseconds.
 const TICK: u32 = 100;
@@ -38,7 +40,17 @@ const RETRY: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(10);
 
 /// The files of a configuration, followed by this worker until this is dropped.
-pub struct Following(#[expect(dead_code, reason = "it is kept until it is dropped")] Timer);
+pub struct Following {
+    #[expect(dead_code, reason = "it is kept until it is dropped")]
+    timer: Timer,
+    files: Rc<[Followed]>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        Thread::end(self.files.iter().filter_map(|file| file.thread.take()).collect());
+    }
+}
 
 /// What a worker has of a file.
 struct Followed {
@@ -49,6 +61,15 @@ struct Followed {
     reader: Option<RefCell<Reader>>,
     messages: Arc<Queue>,
     thread: RefCell<Option<Thread>>,
+    /// When no thread could be started.
+    failed: Cell<Option<Instant>>,
+}
+
+/// What the threads of a worker share.
+struct Shared {
+    notices: io::Result<Arc<Notices>>,
+    /// Whether it has been reported that not all writers are seen.
+    is_reported: AtomicBool,
 }
 
 /// What a thread wants to be logged.
@@ -66,20 +87,27 @@ impl Queue {
     }
 }
 
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared { notices: Notices::new(), is_reported: AtomicBool::default() }
+    }
+}
+
 impl Following {
     /// Starts to follow files, in a process that has an event loop.
     pub fn start(files: &[Rc<OriginFile>]) -> Option<Following> {
-        let followed: Vec<_> = files.iter().filter_map(|file| Followed::new(file)).collect();
-        if followed.is_empty() {
+        let files: Rc<[_]> = files.iter().filter_map(|file| Followed::new(file)).collect();
+        if files.is_empty() {
             return None;
         }
-        let ticks = Cell::new(0);
+        let (shared, ticks, ticking) = (OnceCell::new(), Cell::new(0), files.clone());
         // Until the timer comes, requests need the list as well.
-        followed.iter().for_each(|file| file.tick(true));
-        Some(Following(Timer::start(TICK, move || {
+        files.iter().for_each(|file| file.tick(true, &shared));
+        let timer = Timer::start(TICK, move || {
             ticks.set((ticks.get() + 1) % TICKS_TO_ELECTION);
-            followed.iter().for_each(|file| file.tick(ticks.get() == 0));
-        })))
+            ticking.iter().for_each(|file| file.tick(ticks.get() == 0, &shared));
+        });
+        Some(Following { timer, files })
     }
 }
 
@@ -104,19 +132,23 @@ impl Followed {
             reader,
             messages: Arc::default(),
             thread: RefCell::default(),
+            failed: Cell::default(),
         })
     }
 
     /// A turn of the event loop: no request is being decided.
-    fn tick(&self, elects: bool) {
+    fn tick(&self, elects: bool, shared: &OnceCell<Arc<Shared>>) {
         let Some(reader) = &self.reader else { return };
         reader.borrow_mut().follow(|words, bytes| self.list.replace(Flat::new(words, bytes).unwrap_or_default()));
         for (level, text) in self.messages.take() {
-            Log::of_cycle().write(level, text);
+            // After a reload, the workers of the new configuration report what is wrong.
+            if !is_ending() || level == Level::ALERT {
+                Log::of_cycle().write(level, text);
+            }
         }
         let mut thread = self.thread.borrow_mut();
         // A thread that has ended has panicked. Another worker may have more luck.
-        if !elects || thread.is_some() {
+        if !elects || thread.is_some() || self.failed.get().is_some_and(|at| at.elapsed() < RETRY) {
             return;
         }
         let Ok(Some(mut writer)) = self.region.try_write() else { return };
@@ -127,6 +159,7 @@ impl Followed {
             writer,
             credentials: self.credentials,
             messages: self.messages.clone(),
+            shared: shared.get_or_init(Arc::default).clone(),
             writers: None,
             last: None,
             missing: 0,
@@ -137,8 +170,13 @@ impl Followed {
         match Thread::start(|stop| follower.run(stop)) {
             Ok(started) => *thread = Some(started),
             Err(error) => {
-                let text = format!("cors: {DIRECTIVE}: no thread can be started, which is tried again: {error}");
-                Log::of_cycle().write(Level::ERROR, text);
+                if self.failed.replace(Some(Instant::now())).is_none() {
+                    let path = self.path.display();
+                    let text = format!(
+                        "cors: {DIRECTIVE}: no thread can be started for \"{path}\", which is tried again: {error}"
+                    );
+                    Log::of_cycle().write(Level::ERROR, text);
+                }
             }
         }
     }
@@ -151,6 +189,7 @@ struct Follower {
     writer: Writer,
     credentials: bool,
     messages: Arc<Queue>,
+    shared: Arc<Shared>,
     /// Who is writing, if the system tells.
     writers: Option<Writers>,
     /// What the file was when it was looked at last.
@@ -158,7 +197,7 @@ struct Follower {
     missing: u32,
     /// Whether it has been logged what is in force.
     announced: bool,
-    /// Since when somebody is writing; `None` after that has been reported, and before.
+    /// Since when somebody is writing, and whether that has been reported.
     waiting: Option<(Instant, bool)>,
     /// When the file was tried last.
     retried: Instant,
@@ -166,7 +205,11 @@ struct Follower {
 
 impl Follower {
     fn run(mut self, stop: &Stop) {
-        self.writers = Writers::of(&self.path).ok();
+        match &self.shared.notices {
+            Ok(notices) => self.writers = Some(Writers::new(notices)),
+            Err(error) => self.report_unseen(error),
+        }
+        self.watch();
         self.check_rights();
         while !stop.wait(POLL) {
             if self.step().is_none() {
@@ -198,9 +241,7 @@ impl Follower {
     /// Looks at the file; `None` if there was a panic.
     fn step(&mut self) -> Option<()> {
         // Also if nothing has changed: reports about other files of the directory would fill the system's queue.
-        if let Some(writers) = &mut self.writers {
-            writers.are_any();
-        }
+        let is_being_written = self.writers.as_ref().is_some_and(Writers::are_any);
         // What was in force before may still be in use.
         if !self.writer.is_settled() || self.writer.is_frozen() {
             return Some(());
@@ -212,7 +253,7 @@ impl Follower {
         let identity = match Identity::of(&self.path) {
             Ok(identity) => identity,
             Err(error) => {
-                (self.last, self.missing) = (None, self.missing.saturating_add(1));
+                (self.last, self.waiting, self.missing) = (None, None, self.missing.saturating_add(1));
                 if self.missing == MISSING && self.note(notes::GONE) == 0 {
                     self.region.note(notes::GONE).store(1, Relaxed);
                     self.refuse(None, unreadable(&self.path, &error));
@@ -231,45 +272,68 @@ impl Follower {
         }
         let is_refused = is_identity(&self.region, notes::REFUSED, identity);
         let may_pass = self.note(notes::MAY_PASS) != 0 && self.retried.elapsed() >= RETRY;
-        if is_in_force || is_new || (is_refused && !may_pass) || self.is_being_written() {
+        if is_in_force {
+            self.waiting = None;
+        }
+        if is_in_force || is_new || (is_refused && !may_pass) {
+            return Some(());
+        }
+        if is_being_written {
+            self.wait();
             return Some(());
         }
         self.retried = Instant::now();
-        match idly(|| self.change(identity))? {
+        let result = idly(|| self.change(identity))?;
+        if let Err(Failure::Changing) = result {
+            self.last = None;
+            self.wait();
+            return Some(());
+        }
+        self.waiting = None;
+        match result {
             Ok(()) => self.announced = false,
-            Err(Failure::Changing) => self.last = None,
             Err(failure) if !is_refused => self.refuse(Some(identity), failure),
             Err(_) => {}
         }
         Some(())
     }
 
-    fn watch(&mut self) {
-        let is_followed = self.writers.as_mut().is_some_and(|writers| writers.follow(&self.path).is_ok());
-        if !is_followed {
-            self.writers = Writers::of(&self.path).ok();
+    fn watch(&self) {
+        match self.writers.as_ref().map(|writers| writers.watch(&self.path)) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => self.report_unseen(&error),
+            _ => {}
         }
     }
 
-    fn is_being_written(&mut self) -> bool {
-        if !self.writers.as_mut().is_some_and(Writers::are_any) {
-            self.waiting = None;
-            return false;
+    /// Reports once for all files that the system does not report all writers.
+    fn report_unseen(&self, error: &io::Error) {
+        if !self.shared.is_reported.swap(true, Relaxed) {
+            let path = self.path.display();
+            self.say(
+                Level::WARN,
+                format_args!(
+                    "\"{path}\", and maybe other files, could be read while somebody writes, because the system does not report that: \
+                     {error}; rename complete files over the old ones"
+                ),
+            );
         }
+    }
+
+    /// Somebody is writing.
+    fn wait(&mut self) {
         let (since, is_reported) = *self.waiting.get_or_insert((Instant::now(), false));
         if !is_reported && since.elapsed() >= LONG {
             self.waiting = Some((since, true));
             let path = self.path.display();
             self.say(Level::WARN, format_args!("\"{path}\" is being written, and is read when its writer closes it"));
         }
-        true
     }
 
     /// Reads the file and puts it in force.
     fn change(&mut self, identity: Identity) -> Result<(), Failure> {
         let path = self.path.clone();
         with_contents(&path, |found, contents| {
-            if found != identity || self.is_being_written() {
+            if found != identity || self.writers.as_ref().is_some_and(Writers::are_any) {
                 return Err(Failure::Changing);
             }
             let warnings = self.check(contents)?;
@@ -277,6 +341,9 @@ impl Follower {
             set_identity(&self.region, notes::REFUSED, Identity::default());
             for (line, problem) in warnings {
                 self.say(Level::WARN, format_args!("{problem} in {}:{line}", path.display()));
+            }
+            for problem in open_to_all(&path) {
+                self.say(Level::WARN, problem);
             }
             Ok(())
         })
@@ -307,9 +374,7 @@ impl Follower {
                 let Some((line, problem)) = first.into_iter().next() else { return };
                 (format!("{problem} in {}:{line}{more}", self.path.display()), false)
             }
-            Failure::Changing => {
-                (problem(&self.path, Reason::UnreadableFile("it changes".to_owned())).to_string(), true)
-            }
+            Failure::Changing => (problem(&self.path, Reason::BeingWritten).to_string(), true),
         };
         self.region.note(notes::ERRORS).fetch_add(1, Relaxed);
         if let Some(identity) = identity {

@@ -1,13 +1,14 @@
 //! Files that change while they are used. Everything here may wait for a file system.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::Metadata;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, mem};
 
 use super::system;
 
@@ -37,8 +38,8 @@ pub enum NotRead {
     NotRegular,
     /// It is larger than is wanted.
     TooLarge,
-    /// It has changed meanwhile.
-    Changed,
+    /// Somebody is writing, or it has changed meanwhile.
+    Changing,
 }
 
 impl From<io::Error> for NotRead {
@@ -55,10 +56,13 @@ pub fn read(path: &Path, most: usize) -> Result<(Identity, Vec<u8>), NotRead> {
     let (file, metadata) = system::open(path)?;
     regular(&metadata)?;
     let size = usize::try_from(metadata.size()).ok().filter(|size| *size <= most).ok_or(NotRead::TooLarge)?;
+    let unless_written = || if system::is_open_for_writing(&file) { Err(NotRead::Changing) } else { Ok(()) };
+    unless_written()?;
     let contents = system::read(&file, size, most + 1)?;
+    unless_written()?;
     let identity = Identity::new(&metadata);
     if contents.len() != size || Identity::of(path)? != identity {
-        return Err(NotRead::Changed);
+        return Err(NotRead::Changing);
     }
     Ok((identity, contents))
 }
@@ -82,8 +86,9 @@ pub fn writable_by_all(path: &Path) -> io::Result<(bool, bool)> {
 }
 
 /// What somebody who has opened a file may do to it.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 enum Writing {
+    #[default]
     No,
     /// Somebody who has made the file has it open.
     Opened,
@@ -91,18 +96,37 @@ enum Writing {
     Written,
 }
 
-/// Tells whether somebody is writing to a file. The system reports it for local file systems, from when this is made: the file in its
-/// directory, so that one that is made anew is watched from the start, and the file itself, which may have another name somewhere.
-pub struct Writers {
-    notices: OwnedFd,
+/// What the system reports of the files that threads of this process watch. A user may have few of these.
+pub struct Notices {
+    from: OwnedFd,
+    watches: Mutex<Watches>,
+}
+
+#[derive(Default)]
+struct Watches {
+    files: Vec<Watch>,
+    /// How often something has been removed from what the system watches.
+    removals: usize,
+}
+
+/// A file that is watched.
+#[derive(Default)]
+struct Watch {
     file: PathBuf,
-    name: OsString,
+    /// The numbers that the system gives to what it watches; 0 is none.
     directory: i32,
     itself: i32,
     is_new: bool,
     writing: Writing,
     /// Since when the system has not reported everything.
     unsure: Option<Instant>,
+}
+
+/// Tells whether somebody is writing to a file. The system reports it for local file systems, from when the file is watched: in its
+/// directory, so that one that is made anew is watched from the start, and itself, because it may have another name somewhere.
+pub struct Writers {
+    notices: Arc<Notices>,
+    at: usize,
 }
 
 // <https://man7.org/linux/man-pages/man7/inotify.7.html>
@@ -124,56 +148,101 @@ const UNSURE: Duration = Duration::from_secs(5);
 /// The size of a report without its name.
 const REPORT: usize = 16;
 
-impl Writers {
-    /// Those of the file that a path leads to.
-    pub fn of(path: &Path) -> io::Result<Writers> {
-        let file = system::resolve(path)?;
-        let name = file.file_name().unwrap_or_default().to_owned();
-        let notices = system::notices()?;
-        let directory = system::add_notice(&notices, file.parent().unwrap_or(&file), OF_DIRECTORY)?;
-        let itself = system::add_notice(&notices, &file, OF_FILE)?;
-        Ok(Writers { notices, file, name, directory, itself, is_new: false, writing: Writing::No, unsure: None })
+impl Notices {
+    /// Those of no file yet.
+    pub fn new() -> io::Result<Arc<Notices>> {
+        Ok(Arc::new(Notices { from: system::notices()?, watches: Mutex::default() }))
     }
 
-    /// Takes note that the path may lead to another file now.
-    pub fn follow(&mut self, path: &Path) -> io::Result<()> {
-        if system::resolve(path)? != self.file {
-            *self = Writers::of(path)?;
-        }
-        self.itself = system::add_notice(&self.notices, &self.file, OF_FILE)?;
-        Ok(())
+    /// Nobody waits for a file system while it has this.
+    fn watches(&self) -> MutexGuard<'_, Watches> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether somebody writes, or may be writing.
-    pub fn are_any(&mut self) -> bool {
+    /// Takes note of what the system has reported.
+    fn read(&self, watches: &mut Watches) {
         let mut buffer = [0; 4096];
         loop {
-            let read = system::read_some(&self.notices, &mut buffer);
+            let read = system::read_some(&self.from, &mut buffer);
             let mut rest = buffer.get(..read).unwrap_or_default();
             if rest.is_empty() {
-                self.unsure = self.unsure.filter(|since| since.elapsed() < UNSURE);
-                return self.writing != Writing::No || self.unsure.is_some();
+                return;
             }
             while let Some((report, after)) = rest.split_first_chunk::<REPORT>() {
                 let number =
                     |at: usize| u32::from_ne_bytes([report[at], report[at + 1], report[at + 2], report[at + 3]]);
                 let (name, next) = after.split_at_checked(number(12) as usize).unwrap_or_default();
-                let name = name.split(|b| *b == 0).next().unwrap_or_default();
-                let watch = number(0) as i32;
-                let is_it = if watch == self.directory { name == self.name.as_bytes() } else { watch == self.itself };
-                self.note(number(4), is_it);
+                let name = OsStr::from_bytes(name.split(|b| *b == 0).next().unwrap_or_default());
+                for file in &mut watches.files {
+                    file.note(number(0) as i32, name, number(4));
+                }
                 rest = next;
             }
         }
     }
+}
 
-    fn note(&mut self, event: u32, is_it: bool) {
+impl Writers {
+    /// Those of a file that is not known yet.
+    pub fn new(notices: &Arc<Notices>) -> Writers {
+        let files = &mut notices.watches().files;
+        files.push(Watch::default());
+        Writers { notices: notices.clone(), at: files.len() - 1 }
+    }
+
+    /// Watches the file that a path leads to. `Err` if not all of its writers will be seen.
+    pub fn watch(&self, path: &Path) -> io::Result<()> {
+        let Notices { from, .. } = &*self.notices;
+        let file = system::resolve(path)?;
+        loop {
+            let removals = self.notices.watches().removals;
+            let directory = system::add_notice(from, file.parent().unwrap_or(&file), OF_DIRECTORY);
+            let itself = system::add_notice(from, &file, OF_FILE);
+
+            let mut watches = self.notices.watches();
+            // Otherwise another thread may have removed what this one has added.
+            let is_all_there = watches.removals == removals;
+            let watch = &mut watches.files[self.at];
+            if watch.file != file {
+                *watch =
+                    Watch { file: file.clone(), directory: watch.directory, itself: watch.itself, ..Watch::default() };
+            }
+            let number = |added: &io::Result<i32>| *added.as_ref().unwrap_or(&0);
+            let before = [
+                mem::replace(&mut watch.directory, number(&directory)),
+                mem::replace(&mut watch.itself, number(&itself)),
+            ];
+            for number in before {
+                if !watches.files.iter().any(|file| [0, file.directory, file.itself].contains(&number)) {
+                    system::remove_notice(from, number);
+                    watches.removals += 1;
+                }
+            }
+            if is_all_there {
+                return directory.and(itself).map(drop);
+            }
+        }
+    }
+
+    /// Whether somebody writes, or may be writing.
+    pub fn are_any(&self) -> bool {
+        let mut watches = self.notices.watches();
+        self.notices.read(&mut watches);
+        let watch = &mut watches.files[self.at];
+        watch.unsure = watch.unsure.filter(|since| since.elapsed() < UNSURE);
+        watch.writing != Writing::No || watch.unsure.is_some()
+    }
+}
+
+impl Watch {
+    /// Takes note of an event of what the system has given a number, or of a file in that directory.
+    fn note(&mut self, number: i32, name: &OsStr, event: u32) {
         if event & OVERFLOW != 0 {
             // Who has begun or ended to write is not known any more.
             (self.is_new, self.writing) = (false, Writing::No);
             self.unsure.get_or_insert_with(Instant::now);
         }
-        if !is_it {
+        if number != self.itself && (number != self.directory || self.file.file_name() != Some(name)) {
             return;
         }
         match event & OF_DIRECTORY {

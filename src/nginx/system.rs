@@ -172,6 +172,29 @@ pub fn read(file: &File, size: usize, most: usize) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
+/// Whether the system says that somebody has a file open to write to it. It says so for local file systems, to the owner of the file and
+/// to privileged processes, by granting no lease.
+#[cfg(target_os = "linux")]
+pub fn is_open_for_writing(file: &File) -> bool {
+    // Not in the crate. <https://man7.org/linux/man-pages/man2/F_GETSIG.2const.html>
+    const F_SETSIG: c_int = 10;
+    // SAFETY: it takes numbers alone.
+    let set = |command, value: c_int| attempt(|| unsafe { check(libc::fcntl(file.as_raw_fd(), command, value)) });
+    // Somebody who opens the file meanwhile waits until the lease ends, and this process gets a signal. By default it is SIGIO, which would
+    // end nginx; SIGURG is ignored.
+    let lease = set(F_SETSIG, libc::SIGURG).and_then(|_| set(libc::F_SETLEASE, libc::F_RDLCK));
+    if lease.is_ok() {
+        // SAFETY: as above. The lease also ends with the file.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    }
+    lease.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn is_open_for_writing(_: &File) -> bool {
+    false
+}
+
 /// Where the system reports what happens to files; reading does not wait.
 #[cfg(target_os = "linux")]
 pub fn notices() -> io::Result<OwnedFd> {
@@ -198,6 +221,16 @@ pub fn add_notice(notices: &OwnedFd, path: &Path, events: u32) -> io::Result<c_i
 pub fn add_notice(_: &OwnedFd, _: &Path, _: u32) -> io::Result<c_int> {
     not_here()
 }
+
+/// Ends the reports with a number.
+#[cfg(target_os = "linux")]
+pub fn remove_notice(notices: &OwnedFd, number: c_int) {
+    // SAFETY: it takes numbers alone.
+    unsafe { libc::inotify_rm_watch(notices.as_raw_fd(), number) };
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn remove_notice(_: &OwnedFd, _: c_int) {}
 
 /// Reads from a descriptor; 0 bytes if there is nothing.
 pub fn read_some(from: &OwnedFd, buffer: &mut [u8]) -> usize {

@@ -8,13 +8,13 @@ use std::{io, panic};
 
 use super::system;
 
-/// How long the event loop waits for a thread that is told to end.
+/// How long the event loop waits for threads that are told to end.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// A thread. It is told to end when this is dropped; if it does not soon, it goes on by itself until the process ends.
+/// A thread, which goes on until [`Thread::end`].
 pub struct Thread {
     stop: Arc<Stop>,
-    handle: Option<JoinHandle<()>>,
+    handle: JoinHandle<()>,
 }
 
 /// Whether a thread has to end.
@@ -54,28 +54,24 @@ impl Thread {
         let handle = system::start_thread(move || {
             let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| run(&its)));
         })?;
-        Ok(Thread { stop, handle: Some(handle) })
+        Ok(Thread { stop, handle })
     }
 
-    /// Whether it has ended.
-    pub fn is_finished(&self) -> bool {
-        self.handle.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-}
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        {
-            let _held = locked(&self.stop.lock);
-            self.stop.is_set.store(true, Ordering::Relaxed);
-            self.stop.changed.notify_all();
+    /// Ends threads. Those that do not end soon go on by themselves until the process ends.
+    pub fn end(threads: Vec<Thread>) {
+        for Thread { stop, .. } in &threads {
+            let _held = locked(&stop.lock);
+            stop.is_set.store(true, Ordering::Relaxed);
+            stop.changed.notify_all();
         }
         let start = Instant::now();
-        while !self.is_finished() && start.elapsed() < PATIENCE {
+        while !threads.iter().all(|thread| thread.handle.is_finished()) && start.elapsed() < PATIENCE {
             thread::sleep(Duration::from_millis(1));
         }
-        if let Some(handle) = self.handle.take().filter(JoinHandle::is_finished) {
-            let _ = handle.join();
+        for Thread { handle, .. } in threads {
+            if handle.is_finished() {
+                let _ = handle.join();
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ptr::{self, NonNull};
 
-use ngx::ffi::{ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t, ngx_msec_t};
+use ngx::ffi::{ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t, ngx_exiting, ngx_msec_t};
 
 use super::barrier::guard;
 use super::layout::{CANCELABLE, TIMER_SET};
@@ -41,6 +41,12 @@ impl Timer {
         }
         Timer(at)
     }
+}
+
+/// Whether this worker has been told to end, and only completes what it has begun.
+pub fn is_ending() -> bool {
+    // SAFETY: nginx sets it in the event loop, from where this is called.
+    unsafe { ngx_exiting != 0 }
 }
 
 impl Drop for Timer {

@@ -22,11 +22,11 @@ select STDOUT; $| = 1;
 
 use constant { VARIABLE => 'NGX_HTTP_CORS_FAULT', FAILED => qr/cors: fault: an allocation fails/ };
 
-my $t = Test::Nginx->new()->has(qw/ http /)->plan(6 + 5);
+my $t = Test::Nginx->new()->has(qw/ http /)->plan(9 + 5);
 my $dir = $t->testdir();
 my $fault = '';
 
-$t->write_file_expand('nginx.conf', <<'EOC');
+my $conf = <<'EOC';
 
 %%TEST_GLOBALS%%
 
@@ -51,10 +51,17 @@ http {
             cors_allow_origin_file other;
             return 200;
         }
+
+        location /many {
+            MANY
+            return 200;
+        }
     }
 }
 
 EOC
+
+$t->write_file_expand('nginx.conf', $conf =~ s/MANY//r);
 
 ###############################################################################
 
@@ -78,7 +85,7 @@ cmp_ok($accepted, '<', 20, 'without most of them it fails');
 
 # While nginx runs: each process counts on its own.
 
-my ($late, $died, $runs) = ('', 0, 0);
+my ($late, $died, $runs, $unseen) = ('', 0, 0, 0);
 for my $number ($failures + 1 .. $failures + ($ENV{CORS_FILE_FAULTS} // 24)) {
 	put('list', 'https://one.a.example');
 	put('other', 'https://one.b.example');
@@ -91,15 +98,44 @@ for my $number ($failures + 1 .. $failures + ($ENV{CORS_FILE_FAULTS} // 24)) {
 	$t->stop();
 	my $log = $t->read_file('error.log');
 	$runs++ if $log =~ FAILED;
+	$unseen++ if $log =~ /the system does not report that/;
 	$died++ if $log =~ /exited on signal|exited with fatal|\[alert\]/;
 	$t->write_file('error.log', '');
 }
 cmp_ok($runs, '>', 10, 'system calls fail');
+cmp_ok($unseen, '>', 0, 'writers that are not reported');
 is($late, '', 'the change is in force');
 is($died, 0, 'no worker dies');
 
+# A worker that the others cannot see
+
+my ($blind, $wrong) = (0, '');
+for my $number ($failures + 1 .. $failures + 6) {
+	put('list', 'https://one.a.example');
+	local $ENV{+VARIABLE} = "system=$number";
+	$t->run();
+	sleep 1;
+	my @log = $t->read_file('error.log') =~ /\/list" is not followed until nginx is reloaded/g;
+	if (@log == 1) {
+		$blind++;
+		for my $origin ('https://two.a.example', 'https://three.a.example') {
+			put('list', $origin);
+			sleep 1;
+			$wrong .= " $number: $origin" if in_force('/', $origin, 0.5);
+			$wrong .= " $number" unless in_force('/', 'https://one.a.example', 0.5);
+		}
+	}
+	$t->stop();
+	$t->write_file('error.log', '');
+}
+cmp_ok($blind, '>', 0, 'a worker cannot be seen by the other');
+is($wrong, '', 'the list stays what that worker reads');
+
 # A file system that does not answer
 
+my @many = map { "list$_" } 1 .. 200;
+put($_, "https://$_.a.example") for @many;
+$t->write_file_expand('nginx.conf', $conf =~ s/MANY/cors_allow_origin_file @many;/r);
 {
 	put('list', 'https://one.a.example');
 	local $ENV{+VARIABLE} = "hang=$dir/list";

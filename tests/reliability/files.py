@@ -83,6 +83,14 @@ class Server:
                 time.sleep(0.01)
         raise TimeoutError(f"{mark} is not in force")
 
+    def changes(self, number, marks):
+        """Puts one list after the other in force, and returns how long each took."""
+        times = []
+        for mark in marks:
+            self.replace(contents(number, mark))
+            times.append(self.wait(mark, 60))
+        return times
+
     def memory(self):
         """The memory of all processes, in bytes: what they share counts once."""
         pids = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True).stdout
@@ -138,11 +146,7 @@ def main():
     base.stop()
     for number in (100, 100_000, arguments.origins):
         server = Server(arguments.nginx, arguments.module, number, 4)
-        times = []
-        for mark in marks[:5]:
-            text = contents(number, mark)
-            server.replace(text)
-            times.append(server.wait(mark, 60))
+        times = server.changes(number, marks[:5])
         check_time(max(times) < 1 + number / 100_000, f"from change to effect, {number:,} origins: {sorted(times)[2]:.2f} s, at most {max(times):.2f} s")
         if number == arguments.origins:
             # 100 bytes for each origin.
