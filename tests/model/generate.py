@@ -166,7 +166,7 @@ class Generator:
         if rules:
             location["rules"] = rules
         if self.maybe(0.2):
-            location["try_files"] = random.choice(["=404", "=403", self.target(after), "@named"])
+            location["try_files"] = random.choice(["=404", "=403", self.target(after), "@named" if match in TOP else "=404"])
         if self.maybe(0.35):
             proxy = {"status": random.choice([200, 200, 200, 204, 401, 404, 500]), "fields": self.fields()}
             if self.maybe(0.3):

@@ -12,7 +12,7 @@ PREFLIGHT_VARY = ["Origin", "Access-Control-Request-Method", "Access-Control-Req
 PRIVATE_NETWORK = "Access-Control-Request-Private-Network"
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 LABEL = r"[a-z0-9_-]+"
-ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:]+\]|{LABEL}(?:\.{LABEL})*)(?::([1-9][0-9]*))?")
+ORIGIN = re.compile(rf"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:]+\]|{LABEL}(?:\.{LABEL})*\.?)(?::([1-9][0-9]*))?")
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 # What is on disk, and what map and the files of origins say: generate.py writes the same.
@@ -111,25 +111,19 @@ class Policy:
         if self.any_origin():
             return "*"
         origins = request.all("Origin")
-        if len(origins) != 1 or not well_formed(origins[0]):
-            return None
-        origin = origins[0]
+        origin = origins[0] if len(origins) == 1 and well_formed(origins[0]) else None
         listed = words(self.rules.get("cors_allow_origin", []))
         for path in self.rules.get("cors_allow_origin_file", []):
             listed = listed + ORIGIN_FILES[path]
-        if any(matches(value, origin) for value in listed if not value.startswith("$")):
+        if origin and any(matches(value, origin) for value in listed if not value.startswith("$")):
             return origin
-        if origin != "null" and not origin.startswith("file:") and any(
+        if origin and origin != "null" and not origin.startswith("file:") and any(
                 re.fullmatch(expression, origin) for expression in self.rules.get("cors_allow_origin_regex", [])):
             return origin
-        for name in listed:
-            if name.startswith("$"):
-                value = words([variable(name, request)])
-                if value == ["*"] and not self.on("cors_allow_credentials"):
-                    return "*"
-                if origin in value:
-                    return origin
-        return None
+        values = [words([variable(name, request)]) for name in listed if name.startswith("$")]
+        if ["*"] in values and not self.on("cors_allow_credentials"):
+            return "*"
+        return origin if origin and any(origin in value for value in values) else None
 
     def passes(self, request):
         """The rules of cors_enforce."""
@@ -143,7 +137,7 @@ class Policy:
         if not sites and len(origins) == 1 and well_formed(origins[0]):
             if origins[0].partition("://")[2] == request.first("Host"):
                 return True
-        return bool(origins) and self.decide(request) is not None
+        return self.decide(request) is not None
 
 
 def well_formed(origin):
@@ -181,39 +175,46 @@ class Decision:
         return self.preflight and not self.idle and self.policy.on("cors_preflight", True)
 
     def vary(self):
-        return [] if self.allowed == "*" else ["Origin"]
+        values = [] if self.allowed == "*" else list(PREFLIGHT_VARY) if self.preflight else ["Origin"]
+        if self.preflight and self.policy.on("cors_allow_private_network"):
+            values.append(PRIVATE_NETWORK)
+        return values
+
+    def untouched(self, existing):
+        """Whether the application's fields stay, with a completed Vary."""
+        return not self.policy.on("cors_override", True) and any(name.lower() == "access-control-allow-origin" for name, _ in existing)
+
+    def completed(self, existing):
+        return existing + [("Vary", value) for value in missing(self.vary(), existing)]
 
     def fields(self, existing):
         """The fields of a response that would otherwise have `existing`."""
         if self.idle:
             return existing
-        has_origin = any(name.lower() == "access-control-allow-origin" for name, _ in existing)
-        if self.preflight and not self.policy.on("cors_preflight", True) or has_origin and not self.policy.on("cors_override", True):
-            return existing + [("Vary", value) for value in missing(self.vary(), existing)]
+        if self.preflight and not self.policy.on("cors_preflight", True) or self.untouched(existing):
+            return self.completed(existing)
         kept = [(name, value) for name, value in existing if not name.lower().startswith(PREFIX)]
-        return kept + self.of_allowed() + [("Vary", value) for value in missing(self.vary(), existing)]
+        return self.completed(kept) + self.of_allowed()
 
-    def of_allowed(self, expose=True):
+    def of_allowed(self):
         if not self.allowed:
             return []
         fields = [("Access-Control-Allow-Origin", self.allowed)]
         if self.policy.on("cors_allow_credentials"):
             fields.append(("Access-Control-Allow-Credentials", "true"))
-        if expose and "cors_expose_headers" in self.policy.settings:
+        if "cors_expose_headers" in self.policy.settings:
             fields.append(("Access-Control-Expose-Headers", ", ".join(words(self.policy.settings["cors_expose_headers"]))))
         return fields
 
     def answer(self, existing):
         """Status and fields of the answer to a preflight."""
         policy, request = self.policy, self.request
-        vary = [] if self.allowed == "*" else list(PREFLIGHT_VARY)
-        if policy.on("cors_allow_private_network"):
-            vary.append(PRIVATE_NETWORK)
-        fields = [(name, value) for name, value in existing if not name.lower().startswith(PREFIX)]
-        fields += [("Vary", value) for value in missing(vary, existing)]
+        status = policy.status("cors_preflight_status", 204) if self.allowed else policy.status("cors_reject_status", 403)
+        if self.untouched(existing):
+            return status, self.completed(existing)
+        fields = self.fields(existing)
         if not self.allowed:
-            return policy.status("cors_reject_status", 403), fields
-        fields += self.of_allowed(expose=False)
+            return status, fields
         credentials = policy.on("cors_allow_credentials")
         methods = words(policy.settings.get("cors_allow_methods", ["GET HEAD POST"]))
         if credentials and "*" in methods:
@@ -222,16 +223,14 @@ class Decision:
         headers = words(policy.settings.get("cors_allow_headers", []))
         if credentials and "*" in headers:
             asked = words(request.all("Access-Control-Request-Headers"))
-            headers = [name for name in headers if name != "*"]
-            if all(TOKEN.fullmatch(name) for name in asked):
-                headers += asked
+            headers = asked if all(TOKEN.fullmatch(name) for name in asked) else []
         if headers:
             fields.append(("Access-Control-Allow-Headers", ", ".join(headers)))
         if "cors_max_age" in policy.settings:
             fields.append(("Access-Control-Max-Age", policy.settings["cors_max_age"][-1]))
         if policy.on("cors_allow_private_network") and request.first(PRIVATE_NETWORK) == "true":
             fields.append(("Access-Control-Allow-Private-Network", "true"))
-        return policy.status("cors_preflight_status", 204), fields
+        return status, fields
 
 
 def vary_of(fields):
@@ -283,7 +282,7 @@ class Passage:
         self.method, self.uri, self.args = request.method, request.uri, request.args
         self.levels, self.decision = [self.http, self.server], None
         self.internal, self.err_status, self.error_page = not main, 0, False
-        self.too_large_told = False
+        self.too_large_told = self.judged = False
 
     def run(self):
         """Status and fields."""
@@ -329,7 +328,12 @@ class Passage:
         existing = list(fields) + self.added(status)
         if not self.main:
             return status, existing
-        self.arrive()
+        if not self.judged:
+            # nginx has ended the request before the phases of this location.
+            try:
+                self.module()
+            except Answered as answer:
+                return answer.status, answer.fields
         return status, self.decision.fields(existing) if self.decision else existing
 
     def added(self, status):
@@ -357,9 +361,9 @@ class Passage:
     def arrive(self):
         """The policy that is in effect in this location; whether it has decided only now."""
         policy = Policy.of(self.levels)
+        if policy.own and not policy.on("cors", True):
+            self.decision = None
         if self.decision and not policy.own or not policy.active():
-            if policy.own:
-                self.decision = None
             return False
         if self.decision and self.decision.policy == policy:
             return False
@@ -367,13 +371,14 @@ class Passage:
         return True
 
     def module(self):
+        self.judged = True
         if not self.main:
             return
         decides = self.arrive()
         policy = Policy.of(self.levels)
         if policy.active() and policy.on("cors_enforce") and not (
                 policy.bypassed(self.request) or policy.on("cors_dry_run") or policy.passes(self.request)):
-            status = self.err_status or policy.status("cors_reject_status", 403)
+            status = policy.status("cors_reject_status", 403)
             raise Answered(status, self.decision.fields(self.added(status)))
         if decides and self.decision.answers():
             status = self.decision.answer([])[0]
@@ -382,15 +387,14 @@ class Passage:
     # Phases.
 
     def from_server(self):
-        self.levels = [self.http, self.server]
+        self.levels, self.judged = [self.http, self.server], False
         self.rules(self.server.get("rules", []))
         self.find()
 
     def find(self):
-        self.levels = [self.http, self.server]
+        self.levels, self.judged = [self.http, self.server], False
         redirect = self.search(self.server["locations"])
-        location = self.levels[-1]
-        if location.get("internal") and not self.internal:
+        if self.inherited("internal") and not self.internal:
             raise Fail(404)
         size = self.inherited("max_body", 1 << 20)
         if self.request.body > size and not self.too_large_told and self.main:
@@ -454,6 +458,7 @@ class Passage:
                     target = replacement.replace("$1", found[1])
                     if flag in ("redirect", "permanent"):
                         raise Fail(302 if flag == "redirect" else 301)
+                    self.internal = True
                     if flag == "last" and len(self.levels) > 2:
                         raise Go(target, False)
                     self.uri = target
@@ -495,15 +500,14 @@ class Passage:
         raise Go(tries, True)
 
     def proxy(self, proxy):
-        fields = proxy["fields"]
+        if proxy["status"] >= 300 and proxy.get("intercept"):
+            if any(code == proxy["status"] for code, _, _ in self.inherited("error_pages", [])):
+                raise Fail(proxy["status"])
         if proxy.get("accel"):
             if self.method != "HEAD":
                 self.method = "GET"
             raise Go(proxy["accel"], True)
-        if proxy["status"] >= 300 and proxy.get("intercept"):
-            if any(code == proxy["status"] for code, _, _ in self.inherited("error_pages", [])):
-                raise Fail(proxy["status"])
-        raise Respond(proxy["status"], fields)
+        raise Respond(proxy["status"], proxy["fields"])
 
     def static(self):
         reading = self.method in ("GET", "HEAD")
