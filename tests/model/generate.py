@@ -342,8 +342,7 @@ def location_text(location, places):
             lines.append(f"proxy_set_header X-Set-{name}-{counts[name]} '{value}';")
         if proxy.get("accel"):
             lines.append(f"proxy_set_header X-Set-Accel {proxy['accel']};")
-        if proxy.get("intercept"):
-            lines.append("proxy_intercept_errors on;")
+        lines.append(f"proxy_intercept_errors {'on' if proxy.get('intercept') else 'off'};")
     for name, text in (
         ("autoindex", "autoindex on;"), ("ssi", "ssi on;"), ("gzip", "gzip on; gzip_min_length 1; gzip_types *;"),
         ("sub_filter", "sub_filter e E; sub_filter_types *;"), ("addition", "add_after_body /sub/file.txt; addition_types *;"),

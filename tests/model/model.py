@@ -165,17 +165,20 @@ class Decision:
 
     policy: Policy
     request: Request
+    passes_on: bool
 
     def __post_init__(self):
-        self.idle = self.policy.bypassed(self.request) or self.policy.on("cors_dry_run")
+        self.idle = not self.policy.active() or self.policy.bypassed(self.request) or self.policy.on("cors_dry_run")
         self.preflight = is_preflight(self.request)
         self.allowed = self.policy.decide(self.request)
 
     def answers(self):
-        return self.preflight and not self.idle and self.policy.on("cors_preflight", True)
+        return self.preflight and not self.idle and not self.passes_on
 
-    def vary(self):
-        values = [] if self.allowed == "*" else list(PREFLIGHT_VARY) if self.preflight else ["Origin"]
+    def vary(self, written=True):
+        """What Vary has to name; a variable with the value * counts only where the module has written that."""
+        everyone = self.allowed == "*" if written else self.policy.any_origin()
+        values = [] if everyone else list(PREFLIGHT_VARY) if self.preflight else ["Origin"]
         if self.preflight and self.policy.on("cors_allow_private_network"):
             values.append(PRIVATE_NETWORK)
         return values
@@ -184,17 +187,17 @@ class Decision:
         """Whether the application's fields stay, with a completed Vary."""
         return not self.policy.on("cors_override", True) and any(name.lower() == "access-control-allow-origin" for name, _ in existing)
 
-    def completed(self, existing):
-        return existing + [("Vary", value) for value in missing(self.vary(), existing)]
+    def completed(self, existing, written=False):
+        return existing + [("Vary", value) for value in missing(self.vary(written), existing)]
 
     def fields(self, existing):
         """The fields of a response that would otherwise have `existing`."""
         if self.idle:
             return existing
-        if self.preflight and not self.policy.on("cors_preflight", True) or self.untouched(existing):
+        if self.preflight and self.passes_on or self.untouched(existing):
             return self.completed(existing)
         kept = [(name, value) for name, value in existing if not name.lower().startswith(PREFIX)]
-        return self.completed(kept) + self.of_allowed()
+        return self.completed(kept, True) + self.of_allowed()
 
     def of_allowed(self):
         if not self.allowed:
@@ -222,7 +225,7 @@ class Decision:
         fields.append(("Access-Control-Allow-Methods", ", ".join(methods)))
         headers = words(policy.settings.get("cors_allow_headers", []))
         if credentials and "*" in headers:
-            asked = words(request.all("Access-Control-Request-Headers"))
+            asked = [name.strip() for value in request.all("Access-Control-Request-Headers") for name in value.split(",")]
             headers = asked if all(TOKEN.fullmatch(name) for name in asked) else []
         if headers:
             fields.append(("Access-Control-Allow-Headers", ", ".join(headers)))
@@ -282,7 +285,7 @@ class Passage:
         self.method, self.uri, self.args = request.method, request.uri, request.args
         self.levels, self.decision = [self.http, self.server], None
         self.internal, self.err_status, self.error_page = not main, 0, False
-        self.too_large_told = self.judged = False
+        self.too_large_told = self.judged = self.passes_on = False
 
     def run(self):
         """Status and fields."""
@@ -361,13 +364,12 @@ class Passage:
     def arrive(self):
         """The policy that is in effect in this location; whether it has decided only now."""
         policy = Policy.of(self.levels)
-        if policy.own and not policy.on("cors", True):
-            self.decision = None
-        if self.decision and not policy.own or not policy.active():
+        off = not policy.on("cors", True)
+        if self.decision and not policy.own or not (policy.active() or off):
             return False
-        if self.decision and self.decision.policy == policy:
-            return False
-        self.decision = Decision(policy, self.request)
+        if not self.decision and policy.active():
+            self.passes_on = not policy.on("cors_preflight", True)
+        self.decision = Decision(policy, self.request, self.passes_on)
         return True
 
     def module(self):
@@ -378,8 +380,10 @@ class Passage:
         policy = Policy.of(self.levels)
         if policy.active() and policy.on("cors_enforce") and not (
                 policy.bypassed(self.request) or policy.on("cors_dry_run") or policy.passes(self.request)):
+            rejection = Decision(policy, self.request, False)
+            rejection.allowed = None
             status = policy.status("cors_reject_status", 403)
-            raise Answered(status, self.decision.fields(self.added(status)))
+            raise Answered(status, rejection.fields(self.added(status)))
         if decides and self.decision.answers():
             status = self.decision.answer([])[0]
             raise Answered(*self.decision.answer(self.added(status)))
@@ -446,7 +450,6 @@ class Passage:
         for kind, *rest in rules:
             if kind == "return":
                 status, text = rest
-                self.before_location()
                 if status < 300 or status >= 400 and text:
                     raise Respond(status)
                 raise Fail(status)
@@ -454,7 +457,6 @@ class Passage:
                 pattern, replacement, flag = rest
                 found = re.search(pattern, self.uri)
                 if found:
-                    self.before_location()
                     target = replacement.replace("$1", found[1])
                     if flag in ("redirect", "permanent"):
                         raise Fail(302 if flag == "redirect" else 301)
@@ -472,11 +474,6 @@ class Passage:
                     if self.rules(block.get("rules", [])):
                         return True
         return False
-
-    def before_location(self):
-        """A return or rewrite in a server applies: a preflight is answered by the policy of the server."""
-        if len(self.levels) == 2:
-            self.module()
 
     def access(self):
         target = self.inherited("auth")
