@@ -285,7 +285,8 @@ class Passage:
         self.method, self.uri, self.args = request.method, request.uri, request.args
         self.levels, self.decision = [self.http, self.server], None
         self.internal, self.err_status, self.error_page = not main, 0, False
-        self.too_large_told = self.judged = self.passes_on = False
+        self.length, self.has_read_body = request.body, False
+        self.judged = self.passes_on = False
 
     def run(self):
         """Status and fields."""
@@ -367,9 +368,10 @@ class Passage:
         off = not policy.on("cors", True)
         if self.decision and not policy.own or not (policy.active() or off):
             return False
+        passes_on = not policy.on("cors_preflight", True)
         if not self.decision and policy.active():
-            self.passes_on = not policy.on("cors_preflight", True)
-        self.decision = Decision(policy, self.request, self.passes_on)
+            self.passes_on = passes_on
+        self.decision = Decision(policy, self.request, passes_on or self.passes_on)
         return True
 
     def module(self):
@@ -390,6 +392,11 @@ class Passage:
 
     # Phases.
 
+    def discard_body(self):
+        """A body that has been read, or that a subrequest shares, keeps its length."""
+        if self.main and not self.has_read_body:
+            self.length = 0
+
     def from_server(self):
         self.levels, self.judged = [self.http, self.server], False
         self.rules(self.server.get("rules", []))
@@ -400,9 +407,8 @@ class Passage:
         redirect = self.search(self.server["locations"])
         if self.inherited("internal") and not self.internal:
             raise Fail(404)
-        size = self.inherited("max_body", 1 << 20)
-        if self.request.body > size and not self.too_large_told and self.main:
-            self.too_large_told = True
+        if self.length > self.inherited("max_body", 1 << 20):
+            self.discard_body()
             raise Fail(413)
         if redirect:
             raise Fail(301)
@@ -437,6 +443,7 @@ class Passage:
         if len(self.levels) > 2:
             self.rules(self.levels[-1].get("rules", []))
         self.access()
+        self.has_read_body |= bool(self.inherited("mirror"))
         if "match" in self.levels[-1]:
             # "if" does not inherit it.
             self.try_files(self.levels[-1].get("try_files"))
@@ -450,6 +457,8 @@ class Passage:
         for kind, *rest in rules:
             if kind == "return":
                 status, text = rest
+                if status < 400 or text:
+                    self.discard_body()
                 if status < 300 or status >= 400 and text:
                     raise Respond(status)
                 raise Fail(status)
@@ -485,7 +494,7 @@ class Passage:
                 raise Fail(500)
 
     def subrequest(self, uri):
-        return Request("GET", uri, "", self.request.headers)
+        return Request("GET", uri, "", self.request.headers, self.length)
 
     def try_files(self, tries):
         if not tries:
@@ -497,6 +506,7 @@ class Passage:
         raise Go(tries, True)
 
     def proxy(self, proxy):
+        self.has_read_body = True
         if proxy["status"] >= 300 and proxy.get("intercept"):
             if any(code == proxy["status"] for code, _, _ in self.inherited("error_pages", [])):
                 raise Fail(proxy["status"])
