@@ -21,7 +21,7 @@ ORIGINS = EXACT + [
     "https://z.anything.example", "https://APP.example.com", "HTTPS://app.example.com", "https://app.example.com/",
     "https://app.example.com:443", "https://app.example.com.", "https://user@app.example.com", "app.example.com",
     "https://", "nul", "NULL", "*", "file:///", "https://a.example https://a.example", "https://a.example,null",
-    "http://s.example", "https://s.example:8080", "https://s.example", "\xff", "https://b\xfccher.example",
+    "", "http://s.example", "https://s.example:8080", "https://s.example", "\xff", "https://b\xfccher.example",
 ]
 HOSTS = ["s.example", "s.example:8080", "other.example"]
 TOP = ["/a/", "/b/", "/c/", "/d/", "/e/"]
@@ -99,8 +99,10 @@ class Generator:
             (0.5, ["Access-Control-Allow-Origin", random.choice(["*", "https://a.example", "https://upstream.example"])]),
             (0.2, ["Access-Control-Allow-Credentials", "true"]),
             (0.2, ["Access-Control-Expose-Headers", "X-Upstream"]),
-            (0.2, ["Access-Control-Allow-Methods", "TRACE"]),
-            (0.3, ["Vary", random.choice(["Accept-Encoding", "origin", "Accept,Origin", "Cookie", "X-Origin"])]),
+            (0.2, ["access-control-allow-methods", "TRACE"]),
+            (0.1, ["Access-Control-Max-Age", "5"]),
+            (0.05, ["Access-Control-Own", "1"]),
+            (0.3, ["Vary", random.choice(["Accept-Encoding", "origin", "Accept,Origin", "Cookie", "X-Origin", "*", "Origin, Accept"])]),
             (0.15, ["Vary", random.choice(["Accept-Language", "Cookie,X-A"])]),
         ) if self.maybe(chance)]
 
@@ -166,7 +168,7 @@ class Generator:
         if rules:
             location["rules"] = rules
         if self.maybe(0.2):
-            location["try_files"] = random.choice(["=404", "=403", self.target(after), "@named" if match in TOP else "=404"])
+            location["try_files"] = random.choice(["=404", "=403", self.target(after), "@named"])
         if self.maybe(0.35):
             proxy = {"status": random.choice([200, 200, 200, 204, 401, 404, 500]), "fields": self.fields()}
             if self.maybe(0.3):
@@ -174,7 +176,7 @@ class Generator:
             if self.maybe(0.2):
                 proxy["accel"] = self.target(after)
             location["proxy"] = proxy
-        for name, chance in (("autoindex", 0.2), ("ssi", 0.2), ("gzip", 0.2), ("sub_filter", 0.1), ("addition", 0.1), ("mirror", 0.1)):
+        for name, chance in (("autoindex", 0.2), ("deny", 0.05), ("recursive", 0.1), ("ssi", 0.2), ("gzip", 0.2), ("sub_filter", 0.1), ("addition", 0.1), ("mirror", 0.1)):
             if self.maybe(chance):
                 location[name] = True
         return location
@@ -255,15 +257,17 @@ class Generator:
         headers = [["Host", random.choice(HOSTS)]]
         method = random.choice(["GET", "GET", "GET", "HEAD", "POST", "PUT", "OPTIONS", "OPTIONS", "OPTIONS"])
         if self.maybe(0.85):
-            headers.append(["Origin", self.origin(configuration)])
+            headers.append(["Origin", self.origin()])
             if self.maybe(0.05):
                 headers.append(["Origin", random.choice([headers[-1][1], random.choice(ORIGINS)])])
         if method == "OPTIONS" and self.maybe(0.85):
-            headers.append(["Access-Control-Request-Method", random.choice(["GET", "PUT", "PATCH", "x-own", "put"])])
+            headers.append(["Access-Control-Request-Method", random.choice(["GET", "PUT", "PATCH", "x-own", "put", "", "P UT"])])
             if self.maybe(0.03):
                 headers.append(["Access-Control-Request-Method", "GET"])
         if self.maybe(0.5 if method == "OPTIONS" else 0.03):
-            headers.append(["Access-Control-Request-Headers", random.choice(["x-own", "content-type,x-own", "authorization", "x-a, x-b", "x y,z", "x@y"])])
+            headers.append(["Access-Control-Request-Headers", random.choice(["x-own", "content-type,x-own", "authorization", "x-a, x-b", "x y,z", "x@y", "", ",x-a"])])
+            if self.maybe(0.05):
+                headers.append(["Access-Control-Request-Headers", "x-second"])
         if self.maybe(0.2 if method == "OPTIONS" else 0.03):
             headers.append([model.PRIVATE_NETWORK, random.choice(["true", "true", "false"])])
         if self.maybe(0.3):
@@ -272,7 +276,7 @@ class Generator:
                 headers.append(["Sec-Fetch-Site", random.choice(["same-origin", "none", "cross-site"])])
         for name, chance, values in (
             ("X-Tenant", 0.5, list(model.TENANTS)),
-            ("X-Origins", 0.3, ["https://a.example", "null https://app.example.com", "*", "file://"]),
+            ("X-Origins", 0.3, ["https://a.example", "null https://app.example.com", "*", "file://", "https://a.example,*", "* *", ""]),
             ("X-Bypass", 0.15, ["1", "0", "yes"]),
             ("X-If", 0.3, ["1"]), ("X-Other-If", 0.3, ["1"]), ("X-Server-If", 0.2, ["1"]),
             ("Accept-Encoding", 0.4, ["gzip"]),
@@ -284,8 +288,8 @@ class Generator:
         body = random.choice([0, 50, 150]) if method in ("POST", "PUT") else 0
         return model.Request(method, uri, "", [first, *rest], body)
 
-    def origin(self, configuration):
-        """Half of them are among the values of the configuration, or close to them."""
+    def origin(self):
+        """Often one that is likely to be allowed."""
         return self.random.choice(ORIGINS if self.maybe(0.6) else EXACT[:6] + ["https://x.example.org", "http://a.test"])
 
 
@@ -344,7 +348,7 @@ def location_text(location, places):
             lines.append(f"proxy_set_header X-Set-Accel {proxy['accel']};")
         lines.append(f"proxy_intercept_errors {'on' if proxy.get('intercept') else 'off'};")
     for name, text in (
-        ("autoindex", "autoindex on;"), ("ssi", "ssi on;"), ("gzip", "gzip on; gzip_min_length 1; gzip_types *;"),
+        ("autoindex", "autoindex on;"), ("deny", "deny all;"), ("recursive", "recursive_error_pages on;"), ("ssi", "ssi on;"), ("gzip", "gzip on; gzip_min_length 1; gzip_types *;"),
         ("sub_filter", "sub_filter e E; sub_filter_types *;"), ("addition", "add_after_body /sub/file.txt; addition_types *;"),
         ("mirror", "mirror /sub/mirror;"),
     ):
@@ -380,7 +384,7 @@ def http_text(http, servers, places):
 def backend_text(socket):
     lines = [f"listen unix:{socket};"]
     for name in ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers",
-                 "Access-Control-Allow-Methods", "Vary"):
+                 "access-control-allow-methods", "Access-Control-Max-Age", "Access-Control-Own", "Vary"):
         for number in (1, 2) if name == "Vary" else (1,):
             lines.append(f"add_header {name} $http_x_set_{name.lower().replace('-', '_')}_{number} always;")
     lines.append("add_header X-Accel-Redirect $http_x_set_accel always;")

@@ -57,11 +57,16 @@ def words(values):
     return [word for value in values for word in re.split(r"[ ,]+", value) if word]
 
 
+# Whether this nginx joins the fields of a name in $http_ variables.
+JOINS_FIELDS = True
+
+
 def variable(name, request):
     if name == "$tenant":
         return TENANTS.get(request.first("X-Tenant"), "")
     if name.startswith("$http_"):
-        return request.first(name[len("$http_"):].replace("_", "-"))
+        values = request.all(name[len("$http_"):].replace("_", "-"))
+        return ", ".join(values if JOINS_FIELDS else values[:1])
     return request.arg(name[len("$arg_"):])
 
 
@@ -156,7 +161,7 @@ def matches(value, origin):
 
 def is_preflight(request):
     return (request.method == "OPTIONS" and len(request.all("Origin")) == 1
-            and len(request.all("Access-Control-Request-Method")) == 1)
+            and len(request.all("Access-Control-Request-Method")) == 1 and request.first("Access-Control-Request-Method") != "")
 
 
 @dataclass
@@ -221,11 +226,12 @@ class Decision:
         credentials = policy.on("cors_allow_credentials")
         methods = words(policy.settings.get("cors_allow_methods", ["GET HEAD POST"]))
         if credentials and "*" in methods:
-            methods = [method for method in methods if method != "*"] + request.all("Access-Control-Request-Method")
-        fields.append(("Access-Control-Allow-Methods", ", ".join(methods)))
+            methods = [method for method in request.all("Access-Control-Request-Method") if TOKEN.fullmatch(method)]
+        if methods:
+            fields.append(("Access-Control-Allow-Methods", ", ".join(methods)))
         headers = words(policy.settings.get("cors_allow_headers", []))
         if credentials and "*" in headers:
-            asked = [name.strip() for value in request.all("Access-Control-Request-Headers") for name in value.split(",")]
+            asked = [name.strip() for value in request.all("Access-Control-Request-Headers") for name in value.split(",") if name.strip()]
             headers = asked if all(TOKEN.fullmatch(name) for name in asked) else []
         if headers:
             fields.append(("Access-Control-Allow-Headers", ", ".join(headers)))
@@ -287,11 +293,13 @@ class Passage:
         self.internal, self.err_status, self.error_page = not main, 0, False
         self.length, self.has_read_body = request.body, False
         self.judged = self.passes_on = False
+        # nginx ends a request that is redirected more often.
+        self.changes = 11
 
     def run(self):
         """Status and fields."""
         step = self.from_server
-        for _ in range(30):
+        while True:
             try:
                 step()
             except Answered as answer:
@@ -307,9 +315,15 @@ class Passage:
                     step = self.follow(go)
                 except Respond as response:
                     return self.response(response.status, response.fields)
-        raise RuntimeError("a loop")
+
+    @staticmethod
+    def cycle():
+        raise Fail(500)
 
     def follow(self, go):
+        self.changes -= 1
+        if not self.changes:
+            return self.cycle
         if go.uri.startswith("@"):
             self.internal = True
             self.levels = [self.http, self.server, self.named(go.uri)]
@@ -346,8 +360,8 @@ class Passage:
 
     def fail(self, status):
         self.err_status = status
-        if not self.error_page:
-            self.error_page = bool(self.inherited("error_pages"))
+        if not self.error_page and self.changes:
+            self.error_page = bool(self.inherited("error_pages")) and not self.inherited("recursive")
             for code, overwrite, target in self.inherited("error_pages", []):
                 if code == status:
                     if overwrite is not None:
@@ -485,6 +499,8 @@ class Passage:
         return False
 
     def access(self):
+        if self.inherited("deny") and self.main:
+            raise Fail(403)
         target = self.inherited("auth")
         if target and self.main:
             status, _ = Passage({"http": self.http, "server": self.server}, self.subrequest(target), main=False).run()

@@ -10,7 +10,9 @@ import copy
 import json
 import pathlib
 import random
+import re
 import socket
+import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
@@ -248,6 +250,8 @@ def main():
     parser.add_argument("--no-shrink", dest="shrink", action="store_false")
     options = parser.parse_args()
     options.module = options.module.resolve()
+    version = subprocess.run([options.nginx, "-v"], capture_output=True, text=True, check=True).stderr
+    model.JOINS_FIELDS = [int(part) for part in re.findall(r"\d+", version)[:2]] >= [1, 23]
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(10**9)
     kept = [int(line) for line in (HERE / "seeds").read_text().split()] if options.seed is None else []
     print(f"seed {first}", flush=True)
