@@ -108,6 +108,9 @@ class Generator:
 
     def add(self):
         fields = [[name, value, self.maybe(0.5)] for name, value in self.fields()]
+        if self.maybe(0.1):
+            # More than one part of nginx's list holds.
+            fields += [[f"X-{number}", "1", True] for number in range(self.random.randint(15, 25))]
         return fields or [["X-Added", "1", True]]
 
     # nginx.
