@@ -292,7 +292,7 @@ class Passage:
         self.levels, self.decision = [self.http, self.server], None
         self.internal, self.err_status, self.error_page = not main, 0, False
         self.length, self.has_read_body = request.body, False
-        self.judged = self.passes_on = False
+        self.judged = self.passes_on = self.rejected = False
         # nginx ends a request that is redirected more often.
         self.changes = 11
 
@@ -399,6 +399,7 @@ class Passage:
             rejection = Decision(policy, self.request, False)
             rejection.allowed = None
             status = policy.status("cors_reject_status", 403)
+            self.rejected = True
             raise Answered(status, rejection.fields(self.added(status)))
         if decides and self.decision.answers():
             status = self.decision.answer([])[0]
@@ -553,7 +554,3 @@ class Passage:
         if self.method == "POST":
             raise Fail(405)
         raise Respond(200)
-
-
-def predict(configuration, request):
-    return Passage(configuration, request).run()

@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import copy
 import json
+import os
 import pathlib
 import random
 import re
@@ -24,6 +25,10 @@ import model  # noqa: E402
 from nginx import Nginx, wait_for  # noqa: E402
 
 SERVERS, REQUESTS = 20, 50
+FAULT = "NGX_HTTP_CORS_FAULT"
+PANICS = ("phase::unlisted", "phase::sent_by", "phase::unless_bypassed", "phase::options", "phase::general_case",
+          "filter::among_existing::", "filter::among_existing_for_all", "filter::general_case", "filter::log_denied",
+          "filter::unseen")
 LISTS = ("access-control-allow-methods", "access-control-allow-headers", "access-control-expose-headers")
 
 
@@ -78,6 +83,19 @@ class Client:
             self.reader = None
 
 
+def predict(configuration, request):
+    """What is compared, and whether cors_enforce rejects the request."""
+    passage = model.Passage(configuration, request)
+    return seen(*passage.run()), passage.rejected
+
+
+def is_worse(prediction, rejected, answer):
+    """Whether an answer under a fault allows what it should not."""
+    allowed = [line for line in answer if line.startswith("access-control-allow-origin")]
+    served = any(line.startswith("status 2") for line in answer)
+    return any(line not in prediction for line in allowed) or rejected and served
+
+
 def seen(status, fields):
     """What is compared of a response."""
     compared = [f"status {status}"]
@@ -127,7 +145,7 @@ class Place:
 
     def differs(self, configuration, requests):
         """The first difference there is: its number, prediction and answer."""
-        predictions = [seen(*model.predict(configuration, request)) for request in requests]
+        predictions = [predict(configuration, request)[0] for request in requests]
         with self.serving(configuration["http"], [configuration["server"]]) as (clients, _):
             for number, (request, prediction) in enumerate(zip(requests, predictions)):
                 answer = seen(*clients[0].send(request))
@@ -195,11 +213,14 @@ class Run:
     def __init__(self, options):
         self.place = Place(options)
         self.options = options
-        self.requests = self.configurations = 0
+        self.requests = self.configurations = self.unlike = 0
         self.differences = []
 
     def batch(self, seed):
         generator = generate.Generator(random.Random(seed))
+        faults = random.Random(f"fault {seed}")
+        os.environ[FAULT] = "" if not self.options.faults else faults.choice(
+            [f"panic={name}" for name in PANICS] + [f"request={faults.randint(1, 400)}" for _ in PANICS])
         http = generator.http()
         configurations = [generator.configuration(http) for _ in range(SERVERS)]
         with self.place.serving(http, [configuration["server"] for configuration in configurations]) as (clients, nginx):
@@ -207,20 +228,21 @@ class Run:
                 self.configurations += 1
                 for _ in range(REQUESTS):
                     request = generator.request(configuration)
-                    prediction = seen(*model.predict(configuration, request))
+                    prediction, rejected = predict(configuration, request)
                     answer = seen(*client.send(request))
                     self.requests += 1
-                    if answer != prediction:
+                    self.unlike += answer != prediction
+                    if is_worse(prediction, rejected, answer) if self.options.faults else answer != prediction:
                         self.differences.append((seed, configuration, request, prediction, answer))
                         break
-            crashed = [line for line in nginx.log().splitlines() if "exited on signal" in line or "panic" in line]
+            crashed = [line for line in nginx.log().splitlines() if "exited on signal" in line or "panic" in line and not self.options.faults]
             if crashed:
                 self.differences.append((seed, configurations[0], None, [], crashed))
 
     def tell(self, difference):
         seed, configuration, request, prediction, answer = difference
-        print(f"seed {seed}: a difference")
-        if request and self.options.shrink:
+        print(f"seed {seed}: a difference{' under a fault' if self.options.faults else ''}")
+        if request and self.options.shrink and not self.options.faults:
             configuration, request = shrink(self.place, configuration, request)
             found = self.place.differs(configuration, [request])
             if found:
@@ -246,6 +268,8 @@ def main():
     parser.add_argument("--globals", default="", help="directives of the main block")
     parser.add_argument("--configurations", type=int, default=200)
     parser.add_argument("--seed", type=int, help="the first of the run; without it, a random one")
+    parser.add_argument("--faults", action="store_true",
+                        help="with the fault-injection build: only what is allowed, and crashes, are differences")
     parser.add_argument("--most", type=int, default=3, help="differences to shrink and print")
     parser.add_argument("--no-shrink", dest="shrink", action="store_false")
     options = parser.parse_args()
@@ -264,7 +288,8 @@ def main():
         for difference in run.differences[:options.most]:
             run.tell(difference)
         print(f"Model: {run.requests} requests to {run.configurations} configurations from seed {first}, "
-              f"{len(run.differences)} differences", flush=True)
+              f"{len(run.differences)} differences" + (f", {run.unlike} answers changed by faults" if options.faults else ""),
+              flush=True)
     finally:
         run.place.application.stop()
     return 1 if run.differences else 0
