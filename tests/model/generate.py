@@ -107,10 +107,10 @@ class Generator:
         ) if self.maybe(chance)]
 
     def add(self):
-        fields = [[name, value, self.maybe(0.5)] for name, value in self.fields()]
         if self.maybe(0.1):
-            # More than one part of nginx's list holds.
-            fields += [[f"X-{number}", "1", True] for number in range(self.random.randint(15, 25))]
+            # About as many as one part of nginx's list holds.
+            return [[f"X-{number}", "1", True] for number in range(self.random.randint(14, 20))]
+        fields = [[name, value, self.maybe(0.5)] for name, value in self.fields()]
         return fields or [["X-Added", "1", True]]
 
     # nginx.
