@@ -7,7 +7,7 @@ EXACT = ["https://app.example.com", "http://localhost:8080", "capacitor://localh
 PATTERNS = ["https://*.example.org", "http://localhost:*", "https://*.example.net:8443", "https://*.example.io:*"]
 EXPRESSIONS = [r"^https://pr-\d+\.preview\.example$", r"https://[a-z]+\.example\.dev", r"^https?://(a|b)\.test(:\d+)?$",
                r"http://only\.test|https://only\.test", r".*\.anything\.example"]
-VARIABLES = ["$tenant", "$http_x_origins", "$http_origin"]
+VARIABLES = ["$tenant", "$http_x_origins", "$http_origin", "$arg_origin"]
 ORIGINS = EXACT + [
     "https://x.example.org", "https://x.y.example.org", "https://example.org", "https://.example.org",
     "https://xexample.org", "https://x.example.org.evil.test", "https://x.example.org:8443", "http://x.example.org",
@@ -80,7 +80,7 @@ class Generator:
             (0.15, lambda: ["cors_preflight", random.choice(["on", "off"])]),
             (0.1, lambda: ["cors_preflight_status", random.choice(["200", "204"])]),
             (0.15, lambda: ["cors_override", random.choice(["on", "off", "off"])]),
-            (0.1, lambda: ["cors_bypass", *random.choice([["$http_x_bypass"], ["", "$http_x_bypass"], [""], ["0"], ["1"]])]),
+            (0.1, lambda: ["cors_bypass", *random.choice([["$http_x_bypass"], ["", "$http_x_bypass"], ["$arg_bypass"], [""], ["0"], ["1"]])]),
             (0.2, lambda: ["cors_enforce", random.choice(["on", "on", "off"])]),
             (0.1, lambda: ["cors_reject_status", random.choice(REJECT)]),
             (0.06, lambda: ["cors_dry_run", random.choice(["on", "off"])]),
@@ -289,7 +289,10 @@ class Generator:
         first, rest = headers[0], headers[1:]
         random.shuffle(rest)
         body = random.choice([0, 50, 150]) if method in ("POST", "PUT") else 0
-        return model.Request(method, uri, "", [first, *rest], body)
+        args = "&".join(
+            text for chance, text in ((0.1, "bypass=1"), (0.3, "origin=" + random.choice(["https://a.example", "null", "*"])))
+            if self.maybe(chance))
+        return model.Request(method, uri, args, [first, *rest], body)
 
     def origin(self):
         """Often one that is likely to be allowed."""

@@ -4,7 +4,7 @@ A configuration is data: see generate.py, which makes it. Nothing here knows how
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 ORIGIN_RULES = ("cors_allow_origin", "cors_allow_origin_regex", "cors_allow_origin_file")
 PREFIX = "access-control-"
@@ -80,19 +80,24 @@ class Policy:
     settings: dict
     rules: dict
     own: bool
+    # The levels that the origin rules and cors_bypass are set at.
+    rules_at: int = 0
+    bypass_at: int = 0
 
     @classmethod
     def of(cls, levels):
         """`levels` are the http block, the server, and the locations from the outermost on."""
-        settings, rules = {}, {}
+        settings, rules, rules_at, bypass_at = {}, {}, 0, 0
         for level in levels:
             here = {}
             for name, *arguments in level.get("cors", []):
                 here.setdefault(name, []).extend(arguments)
             if any(name in here for name in ORIGIN_RULES):
-                rules = {name: here[name] for name in ORIGIN_RULES if name in here}
+                rules, rules_at = {name: here[name] for name in ORIGIN_RULES if name in here}, id(level)
+            if "cors_bypass" in here:
+                bypass_at = id(level)
             settings.update({name: values for name, values in here.items() if name not in ORIGIN_RULES})
-        return cls(settings, rules, any(level.get("cors") for level in levels[2:]))
+        return cls(settings, rules, any(level.get("cors") for level in levels[2:]), rules_at, bypass_at)
 
     def on(self, name, default=False):
         return self.settings.get(name, ["on" if default else "off"])[-1] == "on"
@@ -170,10 +175,11 @@ class Decision:
 
     policy: Policy
     request: Request
+    bypassed: bool
     passes_on: bool
 
     def __post_init__(self):
-        self.idle = not self.policy.active() or self.policy.bypassed(self.request) or self.policy.on("cors_dry_run")
+        self.idle = not self.policy.active() or self.bypassed or self.policy.on("cors_dry_run")
         self.preflight = is_preflight(self.request)
         self.allowed = self.policy.decide(self.request)
 
@@ -291,6 +297,7 @@ class Passage:
         self.method, self.uri, self.args = request.method, request.uri, request.args
         self.levels, self.decision = [self.http, self.server], None
         self.internal, self.err_status, self.error_page = not main, 0, False
+        self.args_read = {}
         self.length, self.has_read_body = request.body, False
         self.judged = self.passes_on = self.rejected = False
         # nginx ends a request that is redirected more often.
@@ -376,16 +383,34 @@ class Passage:
 
     # The module.
 
+    def as_read(self, level):
+        """The request as it was when the variables of that level were first of interest."""
+        return replace(self.request, args=self.args_read.setdefault(level, self.args))
+
+    def bypassed(self, policy):
+        return policy.bypassed(self.as_read(policy.bypass_at))
+
+    def read(self):
+        """The first location with a policy: the variables of the server are read too."""
+        server = Policy.of([self.http, self.server])
+        for level in (server.rules_at, server.bypass_at):
+            self.as_read(level)
+
     def arrive(self):
         """The policy that is in effect in this location; whether it has decided only now."""
         policy = Policy.of(self.levels)
         off = not policy.on("cors", True)
         if self.decision and not policy.own or not (policy.active() or off):
             return False
+        if not policy.active():
+            self.decision = Decision(policy, self.request, False, False)
+            return True
+        if not self.decision:
+            self.read()
         passes_on = not policy.on("cors_preflight", True)
-        if not self.decision and policy.active():
+        if not self.decision:
             self.passes_on = passes_on
-        self.decision = Decision(policy, self.request, passes_on or self.passes_on)
+        self.decision = Decision(policy, self.as_read(policy.rules_at), self.bypassed(policy), passes_on or self.passes_on)
         return True
 
     def module(self):
@@ -395,8 +420,8 @@ class Passage:
         decides = self.arrive()
         policy = Policy.of(self.levels)
         if policy.active() and policy.on("cors_enforce") and not (
-                policy.bypassed(self.request) or policy.on("cors_dry_run") or policy.passes(self.request)):
-            rejection = Decision(policy, self.request, False)
+                self.bypassed(policy) or policy.on("cors_dry_run") or policy.passes(self.as_read(policy.rules_at))):
+            rejection = Decision(policy, self.request, False, False)
             rejection.allowed = None
             status = policy.status("cors_reject_status", 403)
             self.rejected = True

@@ -39,7 +39,7 @@ class Client:
         self.path, self.reader = path, None
 
     def send(self, request):
-        head = [f"{request.method} {request.uri} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers)]
+        head = [f"{request.method} {request.uri}{'?' + request.args if request.args else ''} HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers)]
         if request.body:
             head.append(f"Content-Length: {request.body}")
         if not self.reader:
@@ -250,7 +250,7 @@ class Run:
         servers = [(configuration["server"], "SOCKET")]
         print(generate.http_text(configuration["http"], servers, {"root": "ROOT", "backend": "BACKEND"}))
         if request:
-            print(f"{request.method} {request.uri}, a body of {request.body} bytes")
+            print(f"{request.method} {request.uri}?{request.args}, a body of {request.body} bytes")
             for name, value in request.headers:
                 print(f"    {name}: {value}")
         for line in prediction:
