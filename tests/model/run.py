@@ -209,6 +209,12 @@ def shrink(place, configuration, request):
     return configuration, request
 
 
+def fault_of(seed):
+    """A panic at one entry point, or the failure of one allocation."""
+    faults = random.Random(f"fault {seed}")
+    return faults.choice([f"panic={faults.choice(PANICS)}", f"request={faults.randint(1, 400)}"])
+
+
 class Run:
     def __init__(self, options):
         self.place = Place(options)
@@ -218,9 +224,7 @@ class Run:
 
     def batch(self, seed):
         generator = generate.Generator(random.Random(seed))
-        faults = random.Random(f"fault {seed}")
-        os.environ[FAULT] = "" if not self.options.faults else faults.choice(
-            [f"panic={name}" for name in PANICS] + [f"request={faults.randint(1, 400)}" for _ in PANICS])
+        os.environ[FAULT] = fault_of(seed) if self.options.faults else ""
         http = generator.http()
         configurations = [generator.configuration(http) for _ in range(SERVERS)]
         with self.place.serving(http, [configuration["server"] for configuration in configurations]) as (clients, nginx):
@@ -241,7 +245,7 @@ class Run:
 
     def tell(self, difference):
         seed, configuration, request, prediction, answer = difference
-        print(f"seed {seed}: a difference{' under a fault' if self.options.faults else ''}")
+        print(f"seed {seed}: a difference{' under ' + fault_of(seed) if self.options.faults else ''}")
         if request and self.options.shrink and not self.options.faults:
             configuration, request = shrink(self.place, configuration, request)
             found = self.place.differs(configuration, [request])
