@@ -24,6 +24,8 @@ import generate  # noqa: E402
 import model  # noqa: E402
 from nginx import Nginx, wait_for  # noqa: E402
 
+# Those that have failed; a run with a random seed begins with them.
+SEEDS = HERE / "seeds"
 SERVERS, REQUESTS = 20, 50
 FAULT = "NGX_HTTP_CORS_FAULT"
 PANICS = ("phase::unlisted", "phase::sent_by", "phase::unless_bypassed", "phase::options", "phase::general_case",
@@ -209,6 +211,10 @@ def shrink(place, configuration, request):
     return configuration, request
 
 
+def kept_seeds():
+    return [int(line) for line in SEEDS.read_text().split()]
+
+
 def fault_of(seed):
     """A panic at one entry point, or the failure of one allocation."""
     faults = random.Random(f"fault {seed}")
@@ -245,6 +251,8 @@ class Run:
 
     def tell(self, difference):
         seed, configuration, request, prediction, answer = difference
+        if seed not in kept_seeds():
+            SEEDS.write_text(SEEDS.read_text() + f"{seed}\n")
         print(f"seed {seed}: a difference{' under ' + fault_of(seed) if self.options.faults else ''}")
         if request and self.options.shrink and not self.options.faults:
             configuration, request = shrink(self.place, configuration, request)
@@ -281,7 +289,7 @@ def main():
     version = subprocess.run([options.nginx, "-v"], capture_output=True, text=True, check=True).stderr
     model.JOINS_FIELDS = [int(part) for part in re.findall(r"\d+", version)[:2]] >= [1, 23]
     first = options.seed if options.seed is not None else random.SystemRandom().randrange(10**9)
-    kept = [int(line) for line in (HERE / "seeds").read_text().split()] if options.seed is None else []
+    kept = kept_seeds() if options.seed is None else []
     print(f"seed {first}", flush=True)
     run = Run(options)
     try:
