@@ -310,7 +310,7 @@ def cors_text(level):
     return [" ".join([name, *(quoted(value) for value in values)]) + ";" for name, *values in level.get("cors", [])]
 
 
-def level_text(level, places):
+def level_text(level):
     """The directives that may stand in every block."""
     lines = cors_text(level)
     for name, value, always in level.get("add", []):
@@ -331,12 +331,12 @@ def level_text(level, places):
         else:
             header, value, block = rest
             variable = "$http_" + header.lower().replace("-", "_")
-            lines += [f"if ({variable} = {value}) {{", *level_text(block, places), "}"]
+            lines += [f"if ({variable} = {value}) {{", *level_text(block), "}"]
     return lines
 
 
 def location_text(location, places):
-    lines = level_text(location, places)
+    lines = level_text(location)
     if location.get("internal"):
         lines.append("internal;")
     if location.get("auth"):
@@ -370,7 +370,7 @@ def block_text(name, lines):
 
 
 def server_text(server, places, socket):
-    lines = [f"listen unix:{socket};", *level_text(server, places)]
+    lines = [f"listen unix:{socket};", *level_text(server)]
     for location in server["locations"]:
         lines += block_text(f"location {location['match']}", location_text(location, places))
     return block_text("server", lines)
@@ -378,7 +378,7 @@ def server_text(server, places, socket):
 
 def http_text(http, servers, places):
     """`servers` are pairs of a server and its socket."""
-    lines = level_text(http, places)
+    lines = level_text(http)
     lines.append(f"root {places['root']};")
     values = [f"'{name}' '{value}';" for name, value in model.TENANTS.items()]
     lines += block_text("map $http_x_tenant $tenant", values)

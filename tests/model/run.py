@@ -22,7 +22,7 @@ sys.dont_write_bytecode = True
 
 import generate  # noqa: E402
 import model  # noqa: E402
-from nginx import Nginx, wait_for  # noqa: E402
+from nginx import Nginx  # noqa: E402
 
 # Those that have failed; a run with a random seed begins with them.
 SEEDS = HERE / "seeds"
@@ -136,7 +136,7 @@ class Place:
                 (nginx.folder / name).write_text("\n".join(origins) + "\n")
             sockets = [nginx.folder / f"s{number}" for number in range(len(servers))]
             text = generate.http_text(http, list(zip(servers, sockets)), self.places)
-            nginx.configure((f"load_module {self.options.module};\nworker_processes 1;\n{self.options.globals}", text))
+            nginx.configure((f"load_module {self.options.module};\nworker_processes 1;", text))
             nginx.start()
             clients = [Client(path) for path in sockets]
             yield clients, nginx
@@ -277,7 +277,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nginx", required=True)
     parser.add_argument("--module", required=True, type=pathlib.Path)
-    parser.add_argument("--globals", default="", help="directives of the main block")
     parser.add_argument("--configurations", type=int, default=200)
     parser.add_argument("--seed", type=int, help="the first of the run; without it, a random one")
     parser.add_argument("--faults", action="store_true",
