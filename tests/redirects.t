@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /)->plan(124);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /)->plan(129);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -78,6 +78,7 @@ http {
             location /api/try/named { try_files $uri @named; }
             location /api/try/other { try_files $uri /other; }
             location /api/try/off { try_files $uri @off; }
+            location /api/try/setting { try_files $uri /setting; }
             location /api/try/status { try_files $uri =404; }
 
             location /api/accel/ {
@@ -116,6 +117,13 @@ http {
         location = /other {
             cors_allow_origin https://other.example https://app.example.com;
             return 200 "OTHER";
+        }
+
+        # A directive, and no policy.
+
+        location = /setting {
+            cors_max_age 1;
+            return 200 "SETTING";
         }
 
         location = /off {
@@ -168,6 +176,11 @@ http {
 
         location /api/ {
             cors_allow_origin https://app.example.com;
+            error_page 404 /plain;
+        }
+
+        location /off/ {
+            cors off;
             error_page 404 /plain;
         }
 
@@ -229,6 +242,7 @@ for (
 	[502, '/api/error/twice', 'PLAIN'],
 	[200, '/api/try/uri', 'PLAIN'],
 	[200, '/api/try/named', 'NAMED'],
+	[200, '/api/try/setting', 'SETTING'],
 	[404, '/api/try/status', '404 Not Found'],
 	[200, '/api/accel/plain', 'PLAIN'],
 	[200, '/api/accel/@named', 'NAMED'],
@@ -323,6 +337,8 @@ is(cors(get('/api/x', 'https://server.example', $host)), '404 ' . VARY,
 	'the policy of the server does not replace it: denied');
 is(cors(get('/api/denied', $other, $host)), '403 ' . allowed($other),
 	'a policy of its own beside that of the server');
+is(cors(get('/off/x', 'https://server.example', $host)), '404',
+	'the policy of the server does not replace cors off');
 is(cors(get('/x', 'https://server.example', $host)),
 	'404 ' . allowed('https://server.example'), 'the policy of the server');
 

@@ -15,7 +15,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(107);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(116);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -35,6 +35,7 @@ http {
         commas.example "https://a.example,https://b.example , https://c.example";
         star.example   *;
         wild.example   https://*.example.com;
+        mixed.example  "https://a.example, *";
         bad.example    "https://A.example https://a.example/ https://b.example:443 https://ok.example";
         default        "";
     }
@@ -116,6 +117,10 @@ for (
 	['commas', '/', 'https://d.example', 0],
 	['wild', '/', 'https://a.example.com', 0],
 	['wild', '/', 'https://*.example.com', 0],
+	['mixed', '/', 'https://a.example', 1],
+	['mixed', '/', $evil, 0],
+	['mixed', '/', '*', 0],
+	['mixed', '/credentials', $evil, 0],
 	['bad', '/', 'https://A.example', 0],
 	['bad', '/', 'https://a.example/', 0],
 	['bad', '/', 'https://a.example', 0],
@@ -206,6 +211,8 @@ my $log = $t->read_file('error.log');
 
 like($log, qr/\[error\] .*cors: .*\*.*credentials/,
 	"'*' with credentials is logged at error");
-unlike($log, qr/\[error\] .*host: "(?:one|two|none)/, 'nothing else is');
+unlike($log, qr/\[error\] .*host: "(?:one|two|none|mixed)/, 'nothing else is');
+like($log, qr/cors: .*"\*" must be the only value.*host: "mixed/,
+	"'*' beside others is logged");
 
 ###############################################################################

@@ -246,7 +246,7 @@ pub fn decide(configuration: &Configuration, expressions: &[Regex], request: &Re
         Some(b"*".to_vec())
     } else if one.as_ref().is_some_and(|origin| allows(configuration, expressions, origin)) {
         one.clone()
-    } else if variable.contains(&b"*".to_vec()) {
+    } else if variable == [b"*"] {
         Some(b"*".to_vec())
     } else {
         let well_formed =

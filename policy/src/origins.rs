@@ -81,7 +81,7 @@ pub enum Listed {
 /// Whether the value of a variable allows an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evaluated {
-    /// The value contains `*`.
+    /// The value is `*`.
     Any,
     /// The value contains the origin.
     Allowed,
@@ -90,28 +90,34 @@ pub enum Evaluated {
 }
 
 /// Looks a request's origin up in the value of a variable, which is a list of exact origins, `null` and `file://`, or `*`, or
-/// empty. The origin must be well-formed whatever the value is, because the value may contain what the client sent.
+/// empty. The origin must be well-formed whatever the value is, and `*` must be all there is, because the value may contain
+/// what the client sent.
 pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
-    let mut is_there = false;
-    for word in list::words(value) {
-        if word == b"*" {
-            return Evaluated::Any;
-        }
-        is_there |= Some(word) == origin;
+    if is_any(value) {
+        return Evaluated::Any;
     }
     match origin {
-        Some(origin) if is_there && (origin::is_named(origin) || origin::parse(origin).is_some()) => Evaluated::Allowed,
+        Some(origin)
+            if list::words(value).any(|word| word == origin)
+                && (origin::is_named(origin) || origin::parse(origin).is_some()) =>
+        {
+            Evaluated::Allowed
+        }
         _ => Evaluated::Denied,
     }
 }
 
-/// The words in the value of a variable that cannot allow anything, because they are neither origins nor `*`.
+fn is_any(value: &[u8]) -> bool {
+    list::words(value).eq([b"*"])
+}
+
+/// The words in the value of a variable that cannot allow anything, because they are neither origins nor a `*` alone.
 pub fn unusable_words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let is_usable = |word: &[u8]| {
         let is_web_socket = word.starts_with(b"ws://") || word.starts_with(b"wss://");
-        word == b"*" || origin::is_named(word) || (!is_web_socket && origin::parse(word).is_some())
+        origin::is_named(word) || (!is_web_socket && origin::parse(word).is_some())
     };
-    list::words(value).filter(move |word| !is_usable(word))
+    list::words(value).filter(move |word| !is_usable(word) && !is_any(value))
 }
 
 /// Why a word in the value of a variable allows nothing. A variable may hold neither patterns nor expressions, because it is
@@ -119,6 +125,7 @@ pub fn unusable_words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 pub fn unusable(word: &[u8]) -> Problem {
     match rule::parse_rule(word) {
         Ok(Rule::Pattern(_)) => Problem::new(word, Reason::PatternInVariable),
+        Ok(Rule::Any) => Problem::new(word, Reason::AnyNotAlone),
         Ok(_) => Problem::new(word, Reason::BadHost),
         Err(problem) => match problem.reason {
             Reason::IsExpression(_) => Problem::new(word, Reason::ExpressionInVariable),
@@ -390,15 +397,17 @@ mod tests {
     fn words_that_allow_nothing() {
         let value = b"https://a.example,null * file:// app://. a.example https://a.example/ wss://a.example https://*.a.example";
         let words: Vec<_> = unusable_words(value).map(|word| std::str::from_utf8(word).unwrap()).collect();
-        assert_eq!(words, ["a.example", "https://a.example/", "wss://a.example", "https://*.a.example"]);
+        assert_eq!(words, ["*", "a.example", "https://a.example/", "wss://a.example", "https://*.a.example"]);
         for (word, reason, suggestion) in [
             ("a.example", Reason::NoScheme, Some("https://a.example")),
+            ("*", Reason::AnyNotAlone, None),
             ("https://*.a.example", Reason::PatternInVariable, None),
             ("^https://a$", Reason::ExpressionInVariable, None),
         ] {
             let problem = unusable(word.as_bytes());
             assert_eq!((problem.reason, problem.suggestion.as_deref()), (reason, suggestion), "{word}");
         }
+        assert_eq!(unusable_words(b"*").count(), 0);
     }
 
     #[test]
@@ -607,6 +616,11 @@ mod tests {
             ("https://a null", "null", Allowed),
             ("https://b", "https://a", Denied),
             ("*", "https://a", Any),
+            (" *,", "https://a", Any),
+            ("* *", "https://a", Denied),
+            ("* https://a", "https://a", Allowed),
+            ("* https://b", "https://a", Denied),
+            ("https://b *", "https://a", Denied),
             ("https://A", "https://A", Denied),
             ("a b", "a b", Denied),
             ("https://a", "", Denied),

@@ -13,6 +13,7 @@ use super::fallible::{
     ngx_http_compile_complex_value, ngx_http_complex_value, ngx_http_set_predicate_slot, ngx_http_test_predicates,
 };
 use super::request::Request;
+use super::OutOfMemory;
 
 /// A value that is evaluated for each request.
 pub struct ComplexValue(ngx_http_complex_value_t);
@@ -68,9 +69,14 @@ impl Predicates {
     }
 
     /// Whether one of the values is neither empty nor `0` for a request.
-    pub fn test(self, r: &mut Request<'_>) -> bool {
+    pub fn test(self, r: &mut Request<'_>) -> Result<bool, OutOfMemory> {
         // SAFETY: the array is what `ngx_http_set_predicate_slot` made, and lives as long as the configuration.
-        unsafe { ngx_http_test_predicates(r.as_ptr(), self.0.as_ptr()) == NGX_DECLINED as ngx_int_t }
+        let code = unsafe { ngx_http_test_predicates(r.as_ptr(), self.0.as_ptr()) };
+        match code {
+            _ if code == NGX_OK as ngx_int_t => Ok(false),
+            _ if code == NGX_DECLINED as ngx_int_t => Ok(true),
+            _ => Err(OutOfMemory),
+        }
     }
 
     /// What tells these from other predicates.

@@ -222,7 +222,7 @@ impl<'r> Read<'r> {
         &self,
         r: &mut Request<'r>,
         of: *const c_void,
-        evaluate: impl FnOnce(&mut Request<'r>) -> bool,
+        evaluate: impl FnOnce(&mut Request<'r>) -> Result<bool, OutOfMemory>,
     ) -> Result<bool, OutOfMemory> {
         let is_it = |what| match what {
             What::Bypass(place, result) if place == of => Some(result),
@@ -231,7 +231,7 @@ impl<'r> Read<'r> {
         if let Some(result) = self.find(is_it) {
             return Ok(result);
         }
-        let result = evaluate(r);
+        let result = evaluate(r)?;
         self.note(r, What::Bypass(of, result))?;
         Ok(result)
     }

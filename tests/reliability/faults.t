@@ -90,6 +90,7 @@ my @allocating = (
 	sub { get("/value?o=$a", $a) },
 	sub { get('/vary', $a) },
 	sub { get('/bypass?b=1', $b) },
+	sub { get('/bypass?b=1', $a) },
 	sub { get('/enforce', $a, 'Host: enforces') },
 	sub { get('/enforce', $b, 'Host: enforces') },
 	sub { get('/report') },

@@ -63,8 +63,9 @@ def memory(pid):
 
 
 class Nginx:
-    def __init__(self, binary, daemon=False):
-        self.binary, self.daemon = binary, daemon
+    def __init__(self, binary, daemon=False, quiet=False):
+        """What a quiet one has to say is in its log alone."""
+        self.binary, self.daemon, self.quiet = binary, daemon, quiet
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nginx-reliability-"))
         self.process = None
 
@@ -98,7 +99,9 @@ access_log off;
         return result.returncode, result.stdout.decode(errors="replace")
 
     def start(self):
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL if self.quiet else None
+        )
         started = (self.folder / "nginx.pid").exists
         if not wait_for(lambda: started() or self.process.poll() not in (None, 0)):
             raise RuntimeError("nginx has not started")
