@@ -150,14 +150,19 @@ has_libclang() {
     return 1
 }
 
-# binary_version NGINX: 1.22.1
+# What servers that are made of nginx's sources are called in their paths, and their packages.
+SERVERS=(nginx angie freenginx openresty tengine)
+
+# binary_version SERVER: what a binary calls itself: 1.22.1, Angie/1.13.0, freenginx/1.27.2. Tengine names nginx in a second line.
 binary_version() {
-    "$1" -v 2>&1 | sed -n 's|^nginx version: nginx/\([0-9.]*\).*|\1|p'
+    "$1" -v 2>&1 | sed -n 's|^[A-Za-z]* version: \([^ ]*\).*|\1|p' | tail -n 1 | sed 's|^nginx/||'
 }
 
-# source_version SOURCE_DIR: 1.22.1
+# source_version SOURCE_DIR: what the binary that is made of a tree calls itself. Some put its version together in the header.
 source_version() {
-    sed -n 's/^#define NGINX_VERSION  *"\([0-9.]*\)".*/\1/p' "$1/src/core/nginx.h"
+    local header=$1/src/core/nginx.h name=NGINX_VER
+    [[ ! -f $1/src/core/angie.h ]] || header=$1/src/core/angie.h name=ANGIE_VER
+    printf '#include "%s"\n%s\n' "$header" "$name" | cc -E -P - | tail -n 1 | tr -d '" ' | sed 's|^nginx/||'
 }
 
 # The flags that keep the paths of this machine out of what is compiled, as CARGO_ENCODED_RUSTFLAGS takes them. The last one that
