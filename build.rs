@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Fits the module to the nginx that it is built for.
 //!
 //! `nginx-sys` reads how the target nginx was configured and hands it on as `DEP_NGINX_*`. This script

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keeps a corpus in one text file, an input on each line, and lays it out as the fuzzer wants it.
 
     corpus.py unpack FILE FOLDER

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What scripts/bench measures: see there.
 
 Instructions are counted by callgrind in one process (`master_process off`), for two numbers of requests on one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part `command` of scripts/bench: what the command cors and `nginx -t` take for the same large configurations."""
 
 import os

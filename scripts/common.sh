@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What the scripts share: messages, packages, and where an nginx and its source are.
 #
 # shellcheck shell=bash
@@ -22,7 +23,7 @@ die() {
 
 # The comment at the top of a script, up to its first other line, is its help.
 usage() {
-    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    sed -n '/SPDX-/d; 2,/^[^#]/s/^# \{0,1\}//p' "$0"
 }
 
 have() {

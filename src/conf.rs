@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Configuration: how a level (`http`, `server`, `location`) becomes a policy.
 //!
 //! [`directives`] reads what a level says, into its [`settings`]. When all have been read, [`level`] fills in what a level

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! ngx-http-cors: cross-origin resource sharing for nginx.
 //!
 //! This file is the module's table, the top floor. Below it are [`serve`], what happens to a request; [`conf`], how a level

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! nginx, wrapped: the bottom floor. All `unsafe` code of the module is here, but for one block at each entry point; what is
 //! above reads as safe Rust. Nothing here knows of a policy or of a CORS field.
 //!

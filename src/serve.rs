@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Serving a request, in the order in which it happens.
 //!
 //! [`phase`] is where a request reaches a location: [`read`] reads what a decision depends on, [`decide`] decides, and

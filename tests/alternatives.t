@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for what README.md says of nginx's own means, in its comparison: they
 # are as it has them.

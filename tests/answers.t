@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for the module's own answers: to a preflight, and to a rejected request.
 # They are finished as nginx finishes its own, whatever it was about to answer,

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for what the module logs about values and responses that cannot work as
 # meant, and for what a dry run would change: once a minute for each.

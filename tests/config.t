@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for mistakes in a configuration: found before the first request, with
 # the file and the line of the directive.

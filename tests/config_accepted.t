@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests that what nginx -t has accepted works when requests come, at the limits
 # of what it accepts.

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for what nginx -t says of each mistake that the module knows: the exit
 # status, the message with its line, what to write instead, which then passes,

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for where nginx -t says that a mistake is: each with the file and line
 # of the directive that holds it, all of them at once, also those that show only

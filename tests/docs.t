@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for the documentation: it has all that there is, its links lead
 # somewhere, and nginx takes its examples as they stand.

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for cors_dry_run: the responses are, byte for byte, those of a server that
 # knows nothing of CORS.

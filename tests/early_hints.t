@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for 103 responses of an application (nginx 1.29): they lose the
 # application's fields about CORS, as the final response does.

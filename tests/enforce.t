@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for enforcement: the decision table of the CrossOriginProtection of Go's
 # net/http, with the one rule that differs.

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for the module's own answers beside the filters of other modules, as
 # Debian packages them: whatever these do to a response, it is complete.

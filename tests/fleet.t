@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for docs/fleet.md: three instances of nginx follow a key in etcd, and a
 # directory as Kubernetes mounts a ConfigMap.

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for the floors of src/: each uses only those below it, all unsafe code is
 # on the lowest one but for a block at each entry point, and what is there knows

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for compressed responses: the Vary of gzip and that of CORS arrive.
 

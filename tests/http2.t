@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for HTTP/2, in clear text and over TLS, and for HTTP/1.1 over TLS.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for what nginx -t says of lines of other modules that a policy makes
 # superfluous: one warning for each level, with the file and the line.

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # nginx's own build: --add-dynamic-module and --add-module, on the vendored source, and whether what comes of it answers. The
 # second is of a source whose requests are laid out as in nginx 1.29.3 and later, where bindgen is wrong about bit-fields.
 

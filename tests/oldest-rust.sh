@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tests/oldest-rust.sh root|user [PART...]
 #
 # Runs scripts/demo and scripts/test, or the named parts of it, with the oldest Rust that the README names. What is tested is

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for the one decision about a request: it is based on what the client
 # sent, and kept across internal redirects; enforcement is judged in every

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for files of origins and the processes of nginx: configurations that end
 # after a reload, a master that dies, and nginx without a master.

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for many files of origins in workers that do not own them: whom the
 # system tells less of those who are writing.

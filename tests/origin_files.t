@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for cors_allow_origin_file: what a file may contain, what is said of one
 # with mistakes, and changes while nginx runs, however they are made.

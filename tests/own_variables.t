@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for configurations that define $cors_origin, $cors_status or $cors_reason
 # themselves: with the module and without a policy, they answer as without the

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # The Debian package in the nginx of this machine, as an administrator has it: installed with apt from its file, one location
 # configured, nginx reloaded, asked with curl; installed again over itself; removed and purged, with nginx serving all along.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests of cors_report with Prometheus itself: promtool takes the text and the
 # rules, the server scrapes nginx, and answers queries, those of the dashboard

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for docs/recipes.md: each configuration is started as it stands, and does
 # what the page says.

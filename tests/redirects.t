@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for internal redirects: an error on an API call reaches the script that
 # made the call.

@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for reloads that a mistake in this module's directives refuses: the
 # running nginx stays as it was, and so do workers that are started later.

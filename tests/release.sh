@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # tests/release.sh
 #
 # What scripts/build --release gives away: nothing but the module, and the same bytes wherever it is built.

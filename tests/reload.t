@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for reloads: the policy in force is that of the configuration read last,
 # and one that cannot stand changes nothing.

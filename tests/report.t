@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for cors_zone and cors_report: what is counted, the most frequent denials,
 # and the three formats.

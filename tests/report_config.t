@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for what nginx -t says of cors_zone, cors_zone_label and cors_report: the
 # message with its line; and that a neighbour that is right passes without one.

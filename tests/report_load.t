@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for counters under load: exact over reloads, complete when a worker is
 # killed; and for the most frequent denials among noise.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares what the repository says about the oldest Rust with `rust-version` in Cargo.toml, which decides it.
 
 Every package in a committed Cargo.lock must compile with it, the workspaces must agree on it, the documents must not name another

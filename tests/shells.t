@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for the origins that application shells and browser extensions send, as
 # they send them: in a list, by an expression and in a variable.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors check`: files of origins.
 
 use clap::Args;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors diff`: what a new configuration allows that the old one did not, and the reverse.
 
 use std::cell::OnceCell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors explain`: what each policy of a configuration says of a request, and why.
 
 use clap::Args;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Files of origins: what `cors_allow_origin_file` names.
 
 use std::cell::OnceCell;

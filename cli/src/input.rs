@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Reading what is named on the command line.
 
 use std::fs::File;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The command `cors`: what a browser would do with a request to another origin, and why.
 #![deny(unsafe_code, clippy::print_stdout)]
 #![warn(missing_docs)]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What the command prints on the standard output.
 
 use std::io::{self, ErrorKind, Write};

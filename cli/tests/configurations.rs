@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors explain`, `cors diff`, `cors check` and `cors convert`, as they are run.
 
 mod common;

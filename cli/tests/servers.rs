@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors probe` with servers that answer badly, or not at all.
 
 mod common;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The rules, once more, in the plainest way: string operations on the values as they were configured. No sets, no automata,
 //! no tables, nothing shared with the engine.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Inputs of the target `decision`: text, so that a dictionary and a look at the corpus go far. The first two bytes choose
 //! the configuration, the rest of the first line is the method; each further line is a field, named by its first letter.
 

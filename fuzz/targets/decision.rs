@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The whole decision, compared with the naive reference: what is allowed, what it is called, and what is missing.
 #![no_main]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An expression (the first line) against origins (the others), compared with the `regex` crate.
 #![no_main]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Lists: field lines, `Vary`, and the arguments of directives. A newline in the input separates lines.
 #![no_main]
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! An `Origin` as it comes, and the same bytes as a value of `cors_allow_origin`.
 #![no_main]
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A WebSocket server of the standard library alone, which sends back the first short message of each connection.
 
     python3 echo.py PORT

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a browser is asked to do, and what has to come of it. The demo page (index.html) and the tests in tests/browser
 // run these same rows.
 //

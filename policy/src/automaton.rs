@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Deterministic automata over the characters of origins, which expressions are compiled to and compared with.
 //!
 //! An expression is matched only against well-formed origins, so before it is compiled its classes are cut down to the

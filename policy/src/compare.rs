@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Comparing origin rules: which origins some rules allow that others do not.
 
 use std::collections::hash_map::{Entry, HashMap};

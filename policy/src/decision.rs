@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The decision about one request under one policy, by the [CORS protocol] of the Fetch standard.
 //!
 //! This is the only entry for the web server: it passes the fields of the request as the client sent them ([`Facts`]), and

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which requests `cors_enforce` rejects: the rules of Go's `net/http.CrossOriginProtection`, with one difference. A GET or
 //! HEAD request with an `Origin` is not exempt here, because a WebSocket handshake is such a request.
 

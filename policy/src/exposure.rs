@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which strangers an expression lets in: whether it matches origins under names that anyone can register.
 //!
 //! A stranger can register any label directly under a public suffix. An expression is therefore safe if it allows only certain

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Expressions of `cors_allow_origin_regex`: the syntax of the `regex` crate, as one automaton for a whole policy.
 //!
 //! The whole deterministic automaton (`automaton.rs`) is built when the configuration is read. A request then costs one

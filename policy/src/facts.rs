@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The facts that a decision depends on: the fields of a request, as the client sent them.
 
 use crate::preflight;

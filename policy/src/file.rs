@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Files of origins: one exact origin, pattern or `null` in each line. `#` begins a comment.
 
 use crate::rule::{self, parse_rule, Rule};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The origins of a file, in tables that contain no pointers: several processes can use them in one memory.
 //!
 //! A file is checked as a whole first ([`check`]), which tells how much memory its tables need. Then it is written

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The most frequent of the things that happen, however many different ones there are, in memory of a fixed size: the
 //! space-saving algorithm (A. Metwally, D. Agrawal, A. El Abbadi: Efficient Computation of Frequent and Top-k Elements in Data
 //! Streams, 2005).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Values that are valid elsewhere but not here: in `add_header`, in the settings of applications and other servers, in
 //! Content-Security-Policy, and in templates.
 

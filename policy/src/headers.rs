@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors_allow_headers` and `cors_expose_headers`: lists of header names, which are compared without regard to case.
 
 use crate::list::is_token;

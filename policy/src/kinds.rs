@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Kinds of origins, as one automaton that expressions are compared with: which origins are well-formed, which pages can have,
 //! and which somebody else can pose as.
 

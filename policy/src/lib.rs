@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The decision engine of ngx-http-cors: it reads which origins a configuration allows, and decides about requests.
 //!
 //! Pure Rust without nginx. Configuration values are passed as bytes, and are returned as [`Origins`], [`Methods`] and header

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Lists in directives and in header fields (RFC 9110, section 5.6.1), and the tokens in them.
 
 use crate::{Problem, Reason};

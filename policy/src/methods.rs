@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors_allow_methods`: the methods that scripts may use (Fetch, [methods](https://fetch.spec.whatwg.org/#methods)).
 
 use crate::list::is_token;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The value of a list that an origin misses by little: another port, another scheme, a subdomain, or a slash.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Origins in the form in which browsers send them (RFC 6454; [origins](https://url.spec.whatwg.org/#origin) in the URL
 //! standard), and who can pose as one.
 

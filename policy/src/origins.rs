@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The origin rules of a policy, all kinds together: `cors_allow_origin` and `cors_allow_origin_regex`, and what files add to them.
 
 use crate::expression::{self, Expressions, Source};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Patterns: `https://*.example.com` (any labels before a domain) and `http://localhost:*` (any port, or none).
 //!
 //! A pattern is stored as a key `scheme://host:port`, with a dot before the host if labels may come before it, and the port as

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a preflight asks for, and whether it is on the lists
 //! ([CORS-preflight fetch](https://fetch.spec.whatwg.org/#cors-preflight-fetch)).
 

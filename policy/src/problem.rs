@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Mistakes and doubtful values in a configuration: the value, the reason and, if it can be told, what to write instead.
 
 use std::fmt;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a report contains: the counters of each policy, the most frequent denials, and what would allow them. [`prometheus`],
 //! [`json`] and [`page`] write it; each escapes what administrators and clients have written for the place where it appears.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Values of `cors_allow_origin`: which are permitted, and what to write instead of the others.
 
 use url::{Host, Url};

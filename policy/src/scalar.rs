@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Values of directives that accept a single one: what is accepted, and corrections of values that are valid elsewhere.
 
 use crate::{habits, tally, Problem, Reason};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A set of byte strings that is built once and then only searched: exact origins and patterns are looked up in it.
 //!
 //! The strings are stored one after the other in one buffer. A table with at least twice as many slots, probed linearly,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Counters of requests, in memory that several processes share: one row for each policy, and in it one counter for each
 //! [`Status`] except [`Status::NoOrigin`].
 //!

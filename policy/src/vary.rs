@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `Vary`: the request fields that a response depends on, for caches (RFC 9110, section 12.5.5;
 //! [CORS protocol and HTTP caches](https://fetch.spec.whatwg.org/#cors-protocol-and-http-caches)).
 

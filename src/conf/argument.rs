@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One directive as it is read, and the values that it can take.
 
 use cors_policy::report::Format;

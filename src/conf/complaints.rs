@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Complaints about what is only known at run time: each is logged at most once a minute, by each worker.
 
 use std::cell::Cell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The zone of `cors_zone`, and the row that each policy has in it.
 
 use std::cell::{Cell, OnceCell};

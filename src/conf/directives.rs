@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The directives: their table, and a function for each that takes more than one value.
 //!
 //! A mistake does not stop nginx from reading on, so that all of them are found at once; the configuration fails when it

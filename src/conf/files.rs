@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors_allow_origin_file`: the files of a configuration. Each is read and kept once, however often it is named; [`super::follow`]
 //! reads it again when it changes.
 

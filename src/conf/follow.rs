@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Files of origins while nginx runs: a changed file is put in force in all workers.
 //!
 //! In each worker, a timer takes note of new tables ([`Reader::follow`]). No request is being decided then, so that none sees two

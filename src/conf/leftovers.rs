@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Lines of other modules that a policy makes superfluous: `add_header Access-Control-Allow-Origin` and the like. And reports that
 //! anyone can reach, because no line of other modules restricts access to them.
 //!

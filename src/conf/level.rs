@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a level inherits, and the policy that it gets.
 
 use std::cell::{Cell, OnceCell};

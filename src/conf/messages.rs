@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The messages of `nginx -t`: one line for each mistake, with the file and the line of the directive that contains it.
 
 use std::collections::HashSet;

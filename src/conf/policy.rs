@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A policy: what the decision engine needs, and what is written into responses.
 
 use std::cell::Cell;

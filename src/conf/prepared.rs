@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The fields of a response, joined and formatted when the configuration is read, so that a request only copies them.
 
 use cors_policy::vary::{self, Names};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a level sets, and what it inherits.
 
 use std::rc::Rc;

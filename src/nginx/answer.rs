@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Responses of the module's own, finished as nginx finishes those of `return`.
 
 use std::ptr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The barrier at every entry point from C: no panic crosses it. A panic is logged as an alert, and the caller goes on with a
 //! value that fails closed.
 

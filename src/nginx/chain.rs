@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Chains of nginx's: the filters that a response goes through, and the handlers of a phase
 //! (<https://nginx.org/en/docs/dev/development_guide.html#http_phases>). Who is in a chain calls the next one.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The time (<https://nginx.org/en/docs/dev/development_guide.html#time>).
 
 use ngx::ffi::ngx_cached_time;

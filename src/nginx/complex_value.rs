@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Values that may contain variables (<https://nginx.org/en/docs/dev/development_guide.html#http_complex_values>).
 
 use std::ffi::c_void;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A configuration as nginx reads it (<https://nginx.org/en/docs/dev/development_guide.html#http_conf>).
 
 use std::ffi::c_void;

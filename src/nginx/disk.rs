@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Files that change while they are used. Everything here may wait for a file system.
 
 use std::ffi::OsStr;

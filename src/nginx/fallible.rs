@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The functions of nginx that fail when memory runs out, as this module calls them: a build for tests can make any call
 //! fail.
 

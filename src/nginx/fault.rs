@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Faults on demand, for the tests of what happens then. A build without the feature `fault-injection` contains none of it.
 //!
 //! The environment variable [`VARIABLE`] says which, whenever a configuration is read; workers are forked with it in

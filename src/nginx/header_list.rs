@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Lists of header fields (<https://nginx.org/en/docs/dev/development_guide.html#list>).
 
 use std::marker::PhantomData;

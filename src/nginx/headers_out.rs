@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The header fields of a response (<https://nginx.org/en/docs/dev/development_guide.html#http_response>).
 
 use std::iter;

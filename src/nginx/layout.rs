@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Checks that the bindings agree with the C compiler on the layout of nginx's structures, as measured by `build.rs`; and
 //! accessors of bit-fields, whose places bindgen does not get right in every nginx.
 

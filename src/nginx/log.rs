@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! nginx's log (<https://nginx.org/en/docs/dev/development_guide.html#logging>).
 
 use std::fmt::Display;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Memory that all workers share, and whose contents are replaced as a whole while the workers use them.
 //!
 //! A region is mapped when a configuration is read, so that every worker inherits it. It has two halves. One contains what is in

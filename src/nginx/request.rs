@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A request (<https://nginx.org/en/docs/dev/development_guide.html#http_request>).
 
 use std::fmt::{self, Display, Write};

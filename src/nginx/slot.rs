@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Memory of a request that outlives internal redirects and that scripts cannot reach.
 //!
 //! An internal redirect clears the contexts of modules (`ngx_http_internal_redirect`) but not the values of indexed variables,

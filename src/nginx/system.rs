@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! System calls that nginx has no functions for, as the module makes them: a build for tests can make any call fail.
 //!
 //! What only Linux has fails elsewhere.

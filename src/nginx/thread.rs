@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A thread beside the event loop, for what may wait. It must not touch anything of nginx's.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Something that a worker does again and again, in its event loop
 //! (<https://nginx.org/en/docs/dev/development_guide.html#event_loop>).
 

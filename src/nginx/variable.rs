@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Variables (<https://nginx.org/en/docs/dev/development_guide.html#http_variables>).
 
 use std::ptr;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Shared memory (<https://nginx.org/en/docs/dev/development_guide.html#shared_memory>), and a lock for what takes more than one atomic
 //! operation.
 //!

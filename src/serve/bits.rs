@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Small values in one number: what is kept of a request is memory that every request has, so it is kept short.
 
 use std::cell::Cell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Counting requests and denials in shared memory, by the decision that is kept.
 //!
 //! A request is counted once, when the header of its response is made: no redirect follows then, so the decision is final.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The one decision about a request. The header filter, the log line and the variables use it and make none of their own.
 
 use std::ptr;

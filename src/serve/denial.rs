@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The log line of a denial: which origin, method or header, and the directive that would allow it.
 
 use std::fmt;

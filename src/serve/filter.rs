@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The filters that a response goes through.
 //!
 //! - [`first`] sees its header before all others. It decides about a request that no location has seen, because nginx answers

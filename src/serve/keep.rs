@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What is kept of a request: its facts and the decision, beyond internal redirects and out of reach of scripts.
 
 use std::cell::Cell;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The log lines about fields of the response that the policy replaces: what an allowed origin loses by it, and what a dry run
 //! would change. Each is logged once a minute for each policy, by each worker.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The phase handler: a request reaches a location. It reads what decisions depend on and decides; it answers preflights and
 //! rejected requests before anything else of the location acts on them.
 //!

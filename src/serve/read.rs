@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The facts of a request: what a decision depends on, read once, when the request reaches the first location that has a
 //! policy. What others change later makes no difference.
 

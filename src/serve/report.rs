@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors_report`: the response that contains what has been counted.
 
 use std::collections::HashMap;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `$cors_status`, `$cors_origin` and `$cors_reason`, computed when they are asked for.
 
 use cors_policy::{Decision, Facts, Status};

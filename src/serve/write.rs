@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Writing the fields of a response.
 
 use cors_policy::list::{are_tokens, is_token, trim};

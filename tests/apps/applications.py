@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Applications as they come, behind nginx-conf's configurations: Django with a session and a CSRF token, the same with
 django-cors-headers, an ASGI application with WebSockets, a static site."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An ASGI application without a framework: a WebSocket that says everything twice, and JSON. uvicorn runs `app`."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts each of nginx-conf/*.conf, and holds it to what it is for."""
 
 import base64

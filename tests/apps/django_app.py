@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A Django project in one file: a session, a CSRF token and a JSON API. gunicorn runs `application`.
 
 CORS_SETTINGS is Python that is added to its settings; docs/migrate.md has what is tried out so. With it,

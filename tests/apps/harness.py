@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests of applications, configurations and migrations share: nginx, servers behind it, and a client that does
 what a browser does."""
 

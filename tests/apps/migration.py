@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Holds docs/migrate.md to what it says: its blocks are what is started, its tables are what is compared."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """run.py --nginx NGINX --module MODULE [PART...]: configurations, applications, migration
 
 scripts/test apps installs what these take, and runs them all."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """serve.py --nginx NGINX --module MODULE --names FRONT API OTHER
 
 Django behind nginx-conf/application-behind-proxy.conf, and session.html on the front end's name and on another site's. Prints

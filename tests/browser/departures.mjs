@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Where engines depart from a standard, and the sentence that they depart from. Those without a link are of the Fetch standard
 // (https://fetch.spec.whatwg.org/). `cors probe` follows the standard.
 

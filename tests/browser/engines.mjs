@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How each engine is started, told a page, and listened to.
 //
 // An engine is started with the host names that it has to find on loopback, and gives

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What pages fetch, and what servers answer, to compare `cors probe` with browsers (probe.mjs).
 //
 //   id       unique

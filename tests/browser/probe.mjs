@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // node probe.mjs CORS ENGINE...
 //
 // Pages in each engine fetch what fetches.mjs lists, `cors probe` asks for the same, and both must come to the same outcome: whether

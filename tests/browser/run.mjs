@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // node run.mjs [--screenshot FILE] [--session PYTHON NGINX MODULE] ENGINE...
 //
 // Opens the demo's page in each engine, and holds what the page's scripts saw, what nginx has logged and what the console

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """refused.py --command CORS --nginx NGINX --module MODULE
 
 `cors explain` refuses what `nginx -t` refuses, with the same messages, and accepts what it accepts."""

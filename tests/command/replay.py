@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """replay.py --command CORS --nginx NGINX --module MODULE
 
 Converts configurations with `cors convert`, and compares what nginx answers before and after. Answers may differ only in what the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tls.py --command CORS --nginx NGINX
 
 `cors probe` over TLS: HTTP/1.1 and HTTP/2, certificates of servers and of clients, --resolve and --insecure. nginx answers with a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 package Cors;
 
 # What the tests of the module share: requests as browsers send them, all that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 package Messages;
 
 # The messages of nginx -t, as docs/errors.md has them; a unit test holds that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random configurations and requests, and what they look like to nginx."""
 
 import model

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What nginx with the module answers, predicted from docs/directives.md and the documentation of nginx.
 
 A configuration is data: see generate.py, which makes it. Nothing here knows how the module works.

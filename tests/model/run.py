@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares the answers of an nginx with what model.py predicts, for random configurations and requests.
 
 Each seed gives one http block, with the servers in it and the requests to them. A difference is printed with its seed, and

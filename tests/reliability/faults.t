@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for what happens when the module panics, or when nginx has no memory
 # left: a configuration is refused, a request gets no CORS header, and the

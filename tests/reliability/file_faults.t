@@ -1,4 +1,5 @@
 #!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
 
 # Tests for files of origins whose system calls fail, one after the other: a
 # configuration is refused, or the change is in force a little later; and for a

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Replaces files of origins while requests come, and measures what that costs: tests/reliability/files.py --help.
 
 Prints TAP. Every number is this machine's; what is required of it stands beside it.

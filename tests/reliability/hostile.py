@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generated hostile requests against a running nginx, over HTTP/1.1 and HTTP/2.
 
 Each response is compared, status and fields, with what an oracle says that is written from the documentation alone: it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tests in Python share: an nginx on loopback in a folder of its own, and lines for prove."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reloads and upgrades under steady load: no request fails, no memory is kept, and the module can come, go and change."""
 
 import argparse

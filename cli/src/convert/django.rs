@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The settings of django-cors-headers in a `settings.py`, which is read without being run: only literals count.
 
 use std::collections::HashMap;

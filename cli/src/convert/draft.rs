@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A policy that is being written, and what a conversion has to say.
 
 use cors_policy::rule::parse_rule;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What an nginx with `add_header`, `map`, `set` and `if` would send, found out by following its rewrite phase.
 //!
 //! A request is described by its method and by what is known of its `Origin`: a text, that it matches one expression of the

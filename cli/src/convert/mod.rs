@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors convert`: policies out of what other servers and applications are configured with.
 
 mod django;

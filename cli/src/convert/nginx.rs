@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `add_header`, `map` and `if` in a configuration of nginx, as directives of the module.
 //!
 //! What the old configuration answers is found out for each block with such lines (`evaluate.rs`), and written as a policy. The

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Policies in YAML: annotations of ingress-nginx, CORS filters of the Gateway API, and Envoy's policies.
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Configurations of nginx: reading them with their layout, and what is in force where.
 
 pub mod policies;

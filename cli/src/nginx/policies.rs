@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which policy is in force where.
 
 use std::collections::{HashMap, HashSet};

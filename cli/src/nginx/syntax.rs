@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The syntax of nginx's configuration files: words, `;`, blocks and comments, each with its place in the text.
 
 use std::borrow::Cow;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A whole configuration: its files, with what they include in its place.
 
 use std::collections::HashMap;

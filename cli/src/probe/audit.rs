@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors probe --audit`: what is dangerous in what a server allows.
 
 use url::Url;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! What a browser does for a script's `fetch(url, init)` with the mode `cors`, by the Fetch standard.
 //!
 //! Each function follows the algorithm that its comment links to, as far as it depends on the origin. The HTTP cache, service

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! One request and its answer on the wire, by libcurl: no redirect is followed, and no field is added that is not said here.
 
 use std::time::{Duration, Instant};

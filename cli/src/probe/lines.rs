@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! The header lines of a request for libcurl. The crate takes them only as UTF-8, but their values are bytes.
 
 use std::ffi::CString;

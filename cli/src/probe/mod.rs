@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! `cors probe`: what a browser would do with a script's request, step by step.
 
 mod audit;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! Which methods and headers scripts may use without permission, and which they cannot use at all.
 
 use cors_policy::headers::is_forbidden_request;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A report in JSON. docs/monitoring.md describes it; `version` changes if a member changes its meaning or goes away.
 
 use std::fmt::{self, Write};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A report as a page that refreshes itself. The page is the same for everyone; what a report contains is in it as JSON, which the
 //! browser does not run.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //! A report in Prometheus' text format (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
 
 use std::fmt::{self, Write};

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 package Test::Nginx;
 
 # Starts one nginx on loopback, in a directory of its own, for one test file.
