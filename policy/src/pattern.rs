@@ -72,14 +72,9 @@ impl<'a> Parts<'a> {
 
     #[inline(always)]
     fn hash(self) -> u32 {
-        let ends = |part: &[u8]| match part {
-            [first, .., last] => u64::from(*first) | u64::from(*last) << 8 | (part.len() as u64) << 16,
-            _ => 0,
-        };
         let port = self.port.iter().fold(0, |port, &b| port << 8 | u64::from(b));
-        // The scheme always ends in the same bytes.
-        let scheme = ends(&self.scheme[..self.scheme.len().saturating_sub(3)]);
-        let h = fold(u64::from(hash(self.host)) << 32 | scheme, port);
+        // Few schemes are of the same length.
+        let h = fold(u64::from(hash(self.host)) << 32 | self.scheme.len() as u64, port);
         h as u32 ^ (h >> 32) as u32
     }
 
@@ -154,23 +149,24 @@ impl PatternsView<'_> {
         if host.len() > MAX_HOST {
             return false;
         }
-        // What comes after the first labels, shortest first; then the whole host.
-        let mut before = host;
-        while let Some(at) = before.iter().rposition(|&b| b == b'.') {
-            before = &host[..at];
-            if self.covers(parts, &host[at..]) && is_labels(before) {
-                return true;
+        // The ends of the host that are as long as that of a pattern, shortest first.
+        for (at, bits) in self.shapes.lengths.iter().enumerate() {
+            let mut bits = *bits;
+            while bits != 0 {
+                let length = at * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let Some(start) = host.len().checked_sub(length) else { return false };
+                let (before, end) = host.split_at(start);
+                // The host of a pattern begins with a dot if labels may come before it.
+                if end.first().is_some_and(|&first| (first == b'.') != before.is_empty())
+                    && self.has(Parts { host: end, ..parts })
+                    && (before.is_empty() || is_labels(before))
+                {
+                    return true;
+                }
             }
         }
-        !host.starts_with(b".") && self.covers(parts, host)
-    }
-
-    /// Whether a pattern has this host, which is an end of the origin's.
-    #[inline(always)]
-    fn covers(self, parts: Parts<'_>, host: &[u8]) -> bool {
-        let length = host.len();
-        self.shapes.lengths.get(length / 64).is_some_and(|bits| bits >> (length % 64) & 1 != 0)
-            && self.has(Parts { host, ..parts })
+        false
     }
 
     fn has(self, parts: Parts<'_>) -> bool {
