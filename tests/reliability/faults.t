@@ -62,6 +62,8 @@ my @panics = (
 	['phase::general_case', sub { get('/enforce', $b, 'Host: enforces') }, 'no response'],
 	['filter::among_existing::', sub { get('/upstream', $a) }, '200'],
 	['filter::among_existing_for_all', sub { get('/upstream', $b) }, '200'],
+	['filter::beside_vary::', sub { get('/vary', $a) }, '200 Vary: Accept'],
+	['filter::beside_vary_for_all', sub { get('/vary', $b) }, '200 Vary: Accept'],
 	['filter::general_case', sub { get('/care', $a) }, '200'],
 	['filter::general_case', sub { get('/upstream/care', $a) }, '200'],
 	['filter::log_denied', sub { get('/plain', $b) }, '200 Vary: Origin'],
