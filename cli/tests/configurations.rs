@@ -441,3 +441,73 @@ fn output_that_cannot_be_written() {
         assert_eq!(message.lines().count(), 1, "{message}");
     }
 }
+
+/// What a policy cannot say is left as it is, with the reason.
+#[test]
+fn conversions_that_would_allow_more() {
+    let of_map = |entries: &str| {
+        format!(
+            "map $http_origin $c {{ {entries} }}\nserver {{ location / {{ add_header Access-Control-Allow-Origin $c; }} }}"
+        )
+    };
+    let server = |lines: &str| format!("server {{ location / {{ {lines} }} location /b {{ return 200; }} }}");
+    let all = r#""~^https://[a-z]+\.example\.com$" $http_origin;"#;
+    let by_name = "they deny https://evil.example.com";
+    let rows = [
+        (of_map(&format!("https://evil.example.com ''; {all}")), Some(by_name)),
+        (of_map(&format!(r#""~^https://evil" ""; {all}"#)), Some(by_name)),
+        (of_map(&format!(r#""~*^HTTPS://EVIL" ""; {all}"#)), Some(by_name)),
+        (of_map("default *; https://bad.example '';"), Some("they deny https://bad.example")),
+        // Tested behind what allows it.
+        (of_map(&format!(r#"{all} "~." "";"#)), None),
+        (of_map(&format!(r#""~^http://" ""; {all}"#)), None),
+        (
+            server(
+                r#"if ($http_origin ~ "example\.com$") { set $c $http_origin; } if ($http_origin ~ "evil\.example\.com$") { set $c ""; }
+                add_header Access-Control-Allow-Origin $c;"#,
+            ),
+            Some("evil.example.com"),
+        ),
+        (
+            server("if ($http_origin !~ ^https://a) { rewrite ^ /b last; } add_header Access-Control-Allow-Origin *;"),
+            Some("a rewrite to another location depends on the origin"),
+        ),
+        (server("rewrite ^/x /y break; add_header Access-Control-Allow-Origin *;"), None),
+        (
+            server("more_set_headers -s 404 'Access-Control-Allow-Origin: *';"),
+            Some("sets them for some responses alone"),
+        ),
+        (
+            server("more_set_headers 'Access-Control-Allow-Origin: *'; more_clear_headers access-control-*;"),
+            Some("or removes them"),
+        ),
+    ];
+    for (old, why) in rows {
+        let old = format!("http {{\n{old}\n}}\n");
+        let ran = cors(&["convert", "-", "--from", "nginx"], &old);
+        match why {
+            Some(why) => {
+                assert_eq!((ran.code, ran.out.as_str()), (Some(1), old.as_str()), "{}", ran.err);
+                assert!(ran.err.contains(why), "{old}{}", ran.err);
+            }
+            None => {
+                assert!(ran.code == Some(0) && ran.out.contains("cors_allow_origin"), "{old}{}{}", ran.out, ran.err)
+            }
+        }
+    }
+}
+
+/// Each alternative of an expression is completed by itself; Lua may have braces in its long strings and comments.
+#[test]
+fn conversions_of_expressions_and_lua() {
+    let old = r#"map $http_origin $c { "~^https://a\.example$|\.b\.example$|[|]c$" $http_origin; }
+server { location / { add_header Access-Control-Allow-Origin $c; rewrite ^ /b; } location /b { content_by_lua_block {
+    local a, b = [[ } ]], [=[ }]] ]=] --[[ }
+    } ]]
+} } }
+"#;
+    let ran = cors(&["convert", "-", "--from", "nginx"], &format!("http {{\n{old}}}\n"));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.contains(r"^https://a\.example$|https?://.*\.b\.example$|https?://.*[|]c$;"), "{}", ran.out);
+    assert!(ran.err.contains("Requests that a rewrite passes on to another location keep this policy"), "{}", ran.err);
+}

@@ -129,7 +129,19 @@ pub fn beyond(value: &Value, others: &[Value]) -> Result<Option<String>, TooLarg
                 Value::Exact(text) => ours.matches(text.as_bytes()).then(|| regex_syntax::escape(text)),
                 other => other.source(),
             });
-            search(&ours, &automaton(sources).ok_or(TooLarge)?)
+            search(&ours, &automaton(sources).ok_or(TooLarge)?, false)
+        }
+    }
+}
+
+/// An origin that both values allow; `None` if there is none.
+pub fn common(one: &Value, other: &Value) -> Result<Option<String>, TooLarge> {
+    match (one, other) {
+        (Value::Exact(text), value) | (value, Value::Exact(text)) => Ok(value.allows(text).then(|| text.clone())),
+        _ => {
+            let automaton =
+                |value: &Value| automaton([Some(value.source().unwrap_or(".*".to_owned()))]).ok_or(TooLarge);
+            search(&automaton(one)?, &automaton(other)?, true)
         }
     }
 }
@@ -137,8 +149,8 @@ pub fn beyond(value: &Value, others: &[Value]) -> Result<Option<String>, TooLarg
 /// The states of the three automata after the same input; that of `theirs` may have none.
 type Place = (StateID, Option<StateID>, StateID);
 
-/// A shortest origin that `ours` matches and `theirs` does not.
-fn search(ours: &Automaton, theirs: &Automaton) -> Result<Option<String>, TooLarge> {
+/// A shortest origin that `ours` matches, and `theirs` as well or not, as is wanted.
+fn search(ours: &Automaton, theirs: &Automaton, by_theirs: bool) -> Result<Option<String>, TooLarge> {
     let origins = kinds::origins();
     let (Some(our_start), Some(start)) = (ours.run(b""), origins.run(b"")) else { return Ok(None) };
     let first: Place = (our_start, theirs.run(b""), start);
@@ -148,7 +160,7 @@ fn search(ours: &Automaton, theirs: &Automaton) -> Result<Option<String>, TooLar
     while let Some(place) = open.pop_front() {
         let (our, their, kind) = place;
         let is_found = ours.accepts(our)
-            && !their.is_some_and(|their| theirs.accepts(their))
+            && their.is_some_and(|their| theirs.accepts(their)) == by_theirs
             && Kinds(origins.matched_by(kind)).is_of_pages();
         if is_found {
             let found = way(&from, place);
@@ -159,6 +171,9 @@ fn search(ours: &Automaton, theirs: &Automaton) -> Result<Option<String>, TooLar
         for b in alphabet() {
             let (Some(our), Some(kind)) = (ours.next(our, b), origins.next(kind, b)) else { continue };
             let next = (our, their.and_then(|their| theirs.next(their, b)), kind);
+            if by_theirs && next.1.is_none() {
+                continue;
+            }
             if let Entry::Vacant(entry) = from.entry(next) {
                 entry.insert(Some((place, b)));
                 open.push_back(next);
@@ -223,6 +238,25 @@ mod tests {
         for (value, others, expected) in rows {
             let found = beyond(&list(&[value])[0], &list(others)).unwrap();
             assert_eq!(found.as_deref(), expected, "{value} {others:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_by_both() {
+        let rows = [
+            ("https://a.example", "https://*.example", Some("https://a.example")),
+            ("https://a.example", "https://b.example", None),
+            ("*", "null", Some("null")),
+            ("*", r"~https://pr-\d\.example", Some("https://pr-0.example")),
+            ("https://*.a.example", r"~https://x\..*", Some("https://x.a.example")),
+            ("https://*.a.example", "http://*.a.example", None),
+            (r"~https://[a-m]+\.example", r"~https://[m-z]+\.example", Some("https://m.example")),
+            (r"~https://[a-l]+\.example", r"~https://[m-z]+\.example", None),
+        ];
+        for (one, other, expected) in rows {
+            let values = list(&[one, other]);
+            assert_eq!(common(&values[0], &values[1]).unwrap().as_deref(), expected, "{one} {other}");
+            assert_eq!(common(&values[1], &values[0]).unwrap().as_deref(), expected, "{other} {one}");
         }
     }
 

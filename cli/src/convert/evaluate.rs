@@ -81,6 +81,8 @@ pub struct Level<'a> {
     pub has_policy: bool,
     /// Whether it passes requests to another server.
     pub has_upstream: bool,
+    /// The first directive of headers-more that is not followed: it sets fields of some responses, or removes them.
+    pub not_followed: Option<&'a Directive>,
 }
 
 impl<'a> Level<'a> {
@@ -92,6 +94,7 @@ impl<'a> Level<'a> {
             blocks: Vec::new(),
             has_policy: false,
             has_upstream: false,
+            not_followed: None,
         };
         for directive in flat(block) {
             match directive.name() {
@@ -102,6 +105,9 @@ impl<'a> Level<'a> {
                     always: directive.argument(3) == "always",
                     is_set: false,
                 }),
+                "more_set_headers" | "more_clear_headers" if is_not_followed(directive) => {
+                    level.not_followed = level.not_followed.or(Some(directive));
+                }
                 "more_set_headers" => level.headers.extend(set_headers(directive)),
                 "set" | "return" | "rewrite" | "break" | "if" => level.rewrites.push(directive),
                 "server" | "location" if directive.block.is_some() => level.blocks.push(directive),
@@ -114,15 +120,22 @@ impl<'a> Level<'a> {
     }
 }
 
-/// The headers of `more_set_headers [-s STATUS] [-t TYPE] 'NAME: VALUE'...`.
+/// Whether a directive of headers-more is about CORS, and more than `more_set_headers 'NAME: VALUE'...`.
+fn is_not_followed(directive: &Directive) -> bool {
+    let has_option = directive.arguments().any(|argument| argument.starts_with('-'));
+    let is_about_cors = |argument: &str| argument.to_ascii_lowercase().starts_with("access-control-");
+    (has_option || directive.name() == "more_clear_headers")
+        && directive.arguments().any(|argument| is_about_cors(argument) || argument.starts_with('*'))
+}
+
+/// The headers of `more_set_headers 'NAME: VALUE'...`, which all responses have.
 fn set_headers(directive: &Directive) -> impl Iterator<Item = Header<'_>> {
-    let is_limited = directive.arguments().any(|argument| argument == "-s" || argument == "-t");
     let with_colon = directive.arguments().filter_map(|argument| argument.split_once(':'));
     with_colon.map(move |(name, value)| Header {
         directive,
         name: name.trim().to_ascii_lowercase(),
         value: value.trim(),
-        always: !is_limited,
+        always: true,
         is_set: true,
     })
 }
@@ -193,6 +206,14 @@ pub struct Answer {
     pub returned_by: Option<usize>,
     /// Each `if` whose condition is not known.
     pub unknown: Vec<usize>,
+    /// Whether the innermost block passes the request on to another location, if it has such a URI.
+    pub is_rewritten: bool,
+}
+
+/// Whether a directive passes requests with some URIs on to another location.
+pub fn passes_on(directive: &Directive) -> bool {
+    let is_redirect = ["http://", "https://", "$scheme"].iter().any(|start| directive.argument(2).starts_with(start));
+    directive.name() == "rewrite" && matches!(directive.argument(3), "" | "last") && !is_redirect
 }
 
 impl Answer {
@@ -272,41 +293,37 @@ impl<'a> Evaluator<'a> {
             compared: Vec::new(),
             unknown: Vec::new(),
         };
-        let (mut status, mut returned_by, mut inner) = (None, None, None);
+        let (mut status, mut returned_by, mut inner, mut is_rewritten) = (None, None, None, false);
         'blocks: for (block, _) in blocks.iter().filter(|(_, rewrites)| *rewrites) {
-            inner = None;
-            for directive in &self.level(block).rewrites {
-                match directive.name() {
-                    "if" => {
-                        let id = directive.span.start;
-                        match run.condition(directive) {
-                            Some(true) => {}
-                            Some(false) => continue,
-                            None => {
-                                run.unknown.push(id);
-                                continue;
-                            }
-                        }
-                        let body = directive.block.as_deref().unwrap_or_default();
-                        inner = Some(body);
-                        for directive in &self.level(body).rewrites {
-                            match directive.name() {
-                                "return" => {
-                                    status = directive.argument(1).parse().ok();
-                                    returned_by = Some(id);
-                                    break 'blocks;
-                                }
-                                "break" => break 'blocks,
-                                _ => run.set(directive),
-                            }
+            (inner, is_rewritten) = (None, false);
+            'block: for directive in &self.level(block).rewrites {
+                let mut body = std::slice::from_ref(directive);
+                let level;
+                let mut id = None;
+                if directive.name() == "if" {
+                    id = Some(directive.span.start);
+                    match run.condition(directive) {
+                        Some(true) => {}
+                        Some(false) => continue,
+                        None => {
+                            run.unknown.extend(id);
+                            continue;
                         }
                     }
-                    "return" => {
-                        status = directive.argument(1).parse().ok();
-                        break 'blocks;
+                    inner = directive.block.as_deref().or(Some(&[]));
+                    level = self.level(inner.unwrap_or_default());
+                    body = &level.rewrites;
+                }
+                for directive in body {
+                    match directive.name() {
+                        "return" => {
+                            (status, returned_by) = (directive.argument(1).parse().ok(), id);
+                            break 'blocks;
+                        }
+                        "break" => break 'block,
+                        "rewrite" => is_rewritten |= passes_on(directive),
+                        _ => run.set(directive),
                     }
-                    "break" => break,
-                    _ => run.set(directive),
                 }
             }
         }
@@ -323,7 +340,7 @@ impl<'a> Evaluator<'a> {
             headers.retain(|(name, ..)| *name != header.name);
             headers.push((header.name.clone(), run.value(header.value, 0), header.always));
         }
-        Answer { status, headers, compared: run.compared, returned_by, unknown: run.unknown }
+        Answer { status, headers, compared: run.compared, returned_by, unknown: run.unknown, is_rewritten }
     }
 
     /// Whether a text matches; `None` if the expression is not known to be valid.

@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
+use cors_policy::compare::{common, Value as Allowed};
+
 use super::draft::{aligned, quoted, Draft, Notes};
-use super::evaluate::{text, Answer, Atom, Evaluator, Level, Piece, Sender, Value};
+use super::evaluate::{passes_on, text, Answer, Atom, Evaluator, Level, Piece, Sender, Value};
 use crate::nginx::tree::{flat, Configuration, Directive};
 
 /// A change of a file: what is replaced, and by what.
@@ -262,9 +264,10 @@ impl<'a> Converter<'a, '_> {
     fn lines(&self, level: &Level<'a>) -> Vec<&'a Directive> {
         let mut found: Vec<&'a Directive> = Vec::new();
         let mut add = |level: &Level<'a>| {
-            for header in level.headers.iter().filter(|header| is_of_cors(&header.name)) {
-                if !found.iter().any(|other| std::ptr::eq(*other, header.directive)) {
-                    found.push(header.directive);
+            let headers = level.headers.iter().filter(|header| is_of_cors(&header.name));
+            for directive in headers.map(|header| header.directive).chain(level.not_followed) {
+                if !found.iter().any(|other| std::ptr::eq(*other, directive)) {
+                    found.push(directive);
                 }
             }
         };
@@ -305,6 +308,15 @@ impl<'a> Converter<'a, '_> {
     /// The policy of the innermost block of `chain`, and the `if`s that only answer preflights; or why there is none.
     fn draft(&self, chain: &[Block<'a>], place: &str, notes: &mut Notes) -> Result<(Draft, HashSet<usize>), String> {
         let innermost = chain.len() - 1;
+        let levels = || chain.iter().map(|block| self.evaluator.level(block.block));
+        let bodies = || levels().flat_map(|level| ifs(&level)).map(|(_, body)| self.evaluator.level(body));
+        if let Some(directive) = levels().chain(bodies()).find_map(|level| level.not_followed) {
+            return Err(format!(
+                "\"{}\" in {} sets them for some responses alone, or removes them, which the module does not",
+                directive.name(),
+                self.configuration.place_of(directive)
+            ));
+        }
         let blocks: Vec<_> = chain
             .iter()
             .enumerate()
@@ -336,6 +348,22 @@ impl<'a> Converter<'a, '_> {
             known.push(found);
         }
         self.check_unknown(chain, &other)?;
+        let is_rewritten = |answers: &Answers| answers.iter().any(|answer| answer.is_rewritten);
+        let differs = known.iter().chain([&absent]).any(|answers| is_rewritten(answers) != is_rewritten(&other));
+        let own = self.evaluator.level(chain[innermost].block);
+        if chain[innermost].is("location") {
+            if differs {
+                return Err("a rewrite to another location depends on the origin".to_owned());
+            }
+            let bodies = ifs(&own).into_iter().flat_map(|(_, body)| self.evaluator.level(body).rewrites.clone());
+            if own.rewrites.iter().copied().chain(bodies).any(passes_on) {
+                notes.differs(
+                    "rewrite",
+                    place,
+                    "Requests that a rewrite passes on to another location keep this policy; they got the headers of that location",
+                );
+            }
+        }
 
         let all: Vec<(Sender<'_>, &Answers)> = [(Sender::Other, &other)]
             .into_iter()
@@ -391,6 +419,19 @@ impl<'a> Converter<'a, '_> {
         if draft.is_empty() {
             return Err("no origin could be carried over".to_owned());
         }
+        let denied = all.iter().filter(|entry| allowed(entry).is_none()).filter_map(|(sender, _)| match sender {
+            Sender::Is(atom) => Some(*atom),
+            _ => None,
+        });
+        // What is denied may be tested behind what allows it.
+        let is_denied = |origin: &str| {
+            let atom = Atom::Text(origin.to_owned());
+            let sender = Sender::Is(&atom);
+            allowed(&(sender, &answers(sender))).is_none()
+        };
+        for atom in denied {
+            check_denied(&draft, atom, is_denied)?;
+        }
         set_fields(&mut draft, &fields, place, notes);
         draft.finish(place, notes);
         let compared = Compared { draft: &draft, fields: &fields, shown, other: &other, absent: &absent, reflects };
@@ -408,7 +449,6 @@ impl<'a> Converter<'a, '_> {
         let of_others: HashSet<_> = every.iter().flat_map(|answers| stops(&answers[..OPTIONS])).collect();
         let preflight_ifs: HashSet<_> = of_options.difference(&of_others).copied().collect();
         // An `if` of the server around stays.
-        let own = self.evaluator.level(chain[innermost].block);
         if ifs(&own).iter().any(|(directive, _)| preflight_ifs.contains(&directive.span.start)) {
             notes.differs(
                 "options",
@@ -581,16 +621,55 @@ fn set_fields(draft: &mut Draft, fields: &Fields, place: &str, notes: &mut Notes
     draft.private_network = fields.private_network.as_deref() == Some("true");
 }
 
+/// Refuses a policy that would allow an origin which the old configuration denies by name or by an expression: the module has no
+/// exceptions.
+fn check_denied(draft: &Draft, atom: &Atom, is_denied: impl Fn(&str) -> bool) -> Result<(), String> {
+    let denied = match atom {
+        Atom::Text(text) => match Allowed::of_list(&text.to_ascii_lowercase()) {
+            Ok(denied) => denied,
+            // No origin is like that.
+            Err(_) => return Ok(()),
+        },
+        Atom::Expression(source, ignores_case) => {
+            let flag = if *ignores_case { "(?i)" } else { "" };
+            Allowed::of_expression(&format!("{flag}.*(?:{source}).*")).map_err(|problem| {
+                format!("they deny what an expression matches that cannot be read here: {problem}")
+            })?
+        }
+    };
+    let lists = draft.origins.iter().filter_map(|text| Allowed::of_list(text).ok());
+    let expressions = draft.expressions.iter().filter_map(|text| Allowed::of_expression(text).ok());
+    for allowed in lists.chain(expressions) {
+        let example = common(&allowed, &denied).map_err(|_| {
+            format!(
+                "it cannot be found out whether \"{}\" allows origins that they deny: it is too large",
+                allowed.text()
+            )
+        })?;
+        if let Some(example) = example.filter(|example| is_denied(example)) {
+            return Err(format!(
+                "they deny {example}, which \"{}\" would allow, and a policy has no exceptions; list the origins that are allowed",
+                allowed.text()
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// An expression that is compared with a part of the origin, as one for the whole.
 fn whole(source: &str, ignores_case: bool, place: &str, notes: &mut Notes) -> String {
-    let is_open = !source.starts_with('^') || !source.ends_with('$') || source.ends_with("\\$");
-    let mut text = source.to_owned();
-    let bare = source.trim_start_matches(['(', '?', ':']);
-    if !source.starts_with('^') && !bare.starts_with("http") && !bare.starts_with('^') {
+    let alternatives = alternatives(source);
+    let is_open = |part: &&str| !part.starts_with('^') || !part.ends_with('$') || part.ends_with("\\$");
+    let completed = alternatives.iter().map(|part| {
+        let bare = part.trim_start_matches(['(', '?', ':']);
+        if part.starts_with('^') || bare.starts_with("http") || bare.starts_with('^') {
+            return (*part).to_owned();
+        }
         let start = if bare.starts_with("//") { "https?:" } else { "https?://.*" };
-        text = format!("{start}{source}");
-    }
-    if is_open {
+        format!("{start}{part}")
+    });
+    let mut text = completed.collect::<Vec<_>>().join("|");
+    if alternatives.iter().any(is_open) {
         notes.differs(
             "anchors",
             place,
@@ -601,6 +680,30 @@ fn whole(source: &str, ignores_case: bool, place: &str, notes: &mut Notes) -> St
         text = format!("(?i){text}");
     }
     text
+}
+
+/// The alternatives of an expression that are not in parentheses.
+fn alternatives(source: &str) -> Vec<&str> {
+    let (mut depth, mut is_class, mut start) = (0, false, 0);
+    let mut parts = Vec::new();
+    let mut bytes = source.bytes().enumerate();
+    while let Some((at, b)) = bytes.next() {
+        match b {
+            b'\\' => _ = bytes.next(),
+            b']' => is_class = false,
+            _ if is_class => {}
+            b'[' => is_class = true,
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'|' if depth == 0 => {
+                parts.push(&source[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&source[start..]);
+    parts
 }
 
 /// The old answers and the new policy.

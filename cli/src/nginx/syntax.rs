@@ -189,7 +189,13 @@ impl Reader {
                 b'}' if depth == 0 => return Ok(()),
                 b'}' => depth -= 1,
                 b'-' if self.text[self.at..].starts_with("--") => {
-                    self.at = self.text[self.at..].find('\n').map_or(self.text.len(), |end| self.at + end);
+                    self.at += 2;
+                    let length = long_bracket(&self.text[self.at..]).or_else(|| self.text[self.at..].find('\n'));
+                    self.at = length.map_or(self.text.len(), |length| self.at + length);
+                    continue;
+                }
+                b'[' => {
+                    self.at += long_bracket(&self.text[self.at..]).unwrap_or(1);
                     continue;
                 }
                 b'"' | b'\'' => {
@@ -207,6 +213,15 @@ impl Reader {
         self.at = self.text.len();
         mistake(start, "unexpected end of file, expecting \"}\"")
     }
+}
+
+/// The length of a string of Lua in long brackets (`[[...]]`, `[=[...]=]`) that a text begins with.
+fn long_bracket(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix('[')?;
+    let level = rest.len() - rest.trim_start_matches('=').len();
+    rest[level..].strip_prefix('[')?;
+    let end = format!("]{}]", "=".repeat(level));
+    Some(text.find(&end).map_or(text.len(), |at| at + end.len()))
 }
 
 /// The value of a word: nginx removes backslashes before quotes and backslashes, and knows three letters after them.
