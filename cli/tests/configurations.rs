@@ -358,6 +358,20 @@ fn conversions_of_files() {
 }
 
 #[test]
+fn locations_without_a_policy() {
+    let directory = directory("routes");
+    let file = directory.join("route.yaml");
+    let rules = "  - matches: [{path: {value: /priv}}]\n    backendRefs: [{name: own, port: 80}]\n  \
+                 - filters: [{type: CORS, cors: {allowOrigins: ['https://x.example']}}]\n";
+    fs::write(&file, format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}")).unwrap();
+    let ran = cors(&["convert", file.to_str().unwrap()], "");
+    let expected = "location /priv {\n    cors  off;\n\n    proxy_pass  http://own:80;\n}\n\n\
+                    location / {\n    cors_allow_origin  https://x.example;\n}\n";
+    assert_eq!((ran.out.as_str(), ran.code), (expected, Some(0)), "{}", ran.err);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn dumps() {
     let dump = "# configuration file /etc/nginx/nginx.conf:\nhttp {\n  include conf.d/*.conf;\n}\n\n\
                 # configuration file /etc/nginx/conf.d/a.conf:\nserver {\n  add_header Access-Control-Allow-Origin *;\n}\n\n";

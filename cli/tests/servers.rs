@@ -43,7 +43,7 @@ macro_rules! allowed {
 #[test]
 fn bad_answers() {
     type Answer = fn(&mut TcpStream) -> std::io::Result<()>;
-    let rows: [(Answer, i32, &str); 10] = [
+    let rows: [(Answer, i32, &str); 11] = [
         (|s| s.write_all(b"\x00\x01garbage\r\n\r\n"), 2, "the answer is not valid HTTP"),
         (|_| Ok(()), 2, "the connection was closed without an answer"),
         (|s| s.write_all(b"HTTP/1.1 200 OK\r\nAccess-Control"), 2, "no answer: "),
@@ -73,6 +73,15 @@ fn bad_answers() {
             },
             2,
             "the header did not end within 262144 bytes",
+        ),
+        (
+            |s| {
+                s.write_all(b"HTTP/1.1 200 OK\r\nX-Long: ")?;
+                s.write_all(&vec![b'x'; 5 << 20])?;
+                s.write_all(b"\r\n\r\n")
+            },
+            2,
+            "the header has a line that is too long",
         ),
         (
             |s| s.write_all(allowed!("Content-Length: 9\r\n\r\nhalf")),

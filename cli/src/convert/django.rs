@@ -68,16 +68,12 @@ fn first_error(node: Node<'_>) -> Option<Node<'_>> {
     }
 }
 
-/// The name of a setting, with that of a former version for the present one.
-fn setting(name: &str) -> Option<&str> {
-    Some(match name {
-        "CORS_ORIGIN_ALLOW_ALL" => "CORS_ALLOW_ALL_ORIGINS",
-        "CORS_ORIGIN_WHITELIST" => "CORS_ALLOWED_ORIGINS",
-        "CORS_ORIGIN_REGEX_WHITELIST" => "CORS_ALLOWED_ORIGIN_REGEXES",
-        name if name.starts_with("CORS_") => name,
-        _ => return None,
-    })
-}
+/// The settings that have an older name, which counts where the present one is not set.
+const FORMER: [(&str, &str); 3] = [
+    ("CORS_ALLOW_ALL_ORIGINS", "CORS_ORIGIN_ALLOW_ALL"),
+    ("CORS_ALLOWED_ORIGINS", "CORS_ORIGIN_WHITELIST"),
+    ("CORS_ALLOWED_ORIGIN_REGEXES", "CORS_ORIGIN_REGEX_WHITELIST"),
+];
 
 fn row(node: Node<'_>) -> usize {
     node.start_position().row + 1
@@ -130,15 +126,11 @@ impl Settings<'_> {
                 _ => Value::Unknown(row(statement)),
             };
         }
-        let Some(key) = setting(&name) else {
-            self.values.insert(name, (value, row(statement)));
-            return;
-        };
-        if is_conditional {
+        if is_conditional && name.starts_with("CORS_") {
             let text = format!("{name} is set under a condition, which is known only when Django runs");
             return self.notes.left("condition", &self.place(row(statement)), text);
         }
-        self.values.insert(key.to_owned(), (value, row(statement)));
+        self.values.insert(name, (value, row(statement)));
     }
 
     fn value(&self, node: Node<'_>, depth: usize) -> Value {
@@ -228,7 +220,16 @@ impl Settings<'_> {
 
     /// A setting, and its place; what is not a literal is noted.
     fn take(&mut self, name: &str) -> Option<(Value, String)> {
-        let (value, row) = self.values.remove(name)?;
+        let former = FORMER.iter().find(|(present, _)| *present == name).map_or("", |(_, former)| former);
+        let (name, (value, row)) = match (self.values.remove(name), self.values.remove(former)) {
+            (Some(found), Some((_, row))) => {
+                let text = format!("Left out: django-cors-headers ignores {former}, because {name} is set");
+                self.notes.differs("no-effect", &self.place(row), text);
+                (name, found)
+            }
+            (Some(found), None) => (name, found),
+            (None, found) => (former, found?),
+        };
         if let Value::Unknown(row) = value {
             let text = format!("{name} is not a literal, so its value is known only when Django runs");
             self.notes.left("value", &self.place(row), text);
@@ -376,6 +377,29 @@ mod tests {
             ("OWN = ['https://a.example']\nCORS_ALLOWED_ORIGINS = [*OWN] + ['null']", "https://a.example null", ""),
             ("CORS_ALLOWED_ORIGINS = []\nCORS_ALLOWED_ORIGINS += ['null']", "null", ""),
             ("CORS_ORIGIN_ALLOW_ALL = True", "*", ""),
+            ("CORS_ORIGIN_REGEX_WHITELIST = ['^https://a$']", "^https://a$", ""),
+            (
+                "CORS_ALLOWED_ORIGINS = ['https://a.example']\nCORS_ORIGIN_WHITELIST = ['https://c.example']",
+                "https://a.example",
+                "no-effect@s.py:2",
+            ),
+            (
+                "CORS_ORIGIN_WHITELIST = f()\nCORS_ALLOWED_ORIGINS = ['https://a.example']",
+                "https://a.example",
+                "no-effect@s.py:1",
+            ),
+            (
+                "CORS_ALLOWED_ORIGINS = f()\nCORS_ORIGIN_WHITELIST = ['https://c.example']",
+                "",
+                "no-effect@s.py:2 value@s.py:1 origin@s.py",
+            ),
+            ("CORS_ORIGIN_WHITELIST = f()", "", "value@s.py:1 origin@s.py"),
+            (
+                "CORS_ALLOWED_ORIGIN_REGEXES = ['^https://a$']\nCORS_ORIGIN_REGEX_WHITELIST = ['^https://c$']",
+                "^https://a$",
+                "no-effect@s.py:2",
+            ),
+            ("CORS_ALLOW_ALL_ORIGINS = False\nCORS_ORIGIN_ALLOW_ALL = True", "", "no-effect@s.py:2 origin@s.py"),
             ("import os\nCORS_ALLOWED_ORIGINS = os.environ['X'].split()", "", "value@s.py:2 origin@s.py"),
             ("CORS_ALLOWED_ORIGINS = [f'https://{x}']", "", "value@s.py:1 origin@s.py"),
             ("if DEBUG:\n    CORS_ALLOW_ALL_ORIGINS = True", "", "condition@s.py:2 origin@s.py"),

@@ -147,6 +147,7 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
             Source::Envoy => converter.envoy(document, None, "/"),
         }
     }
+    converter.leave_out();
     if converter.parts.is_empty() && converter.notes.0.is_empty() {
         let what = match source {
             Source::Ingress => "annotations of ingress-nginx with enable-cors",
@@ -155,13 +156,24 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         };
         return Err(format!("{name}: there are no {what} in it"));
     }
-    Ok((converter.parts, converter.notes))
+    Ok((converter.parts.into_iter().map(|(part, _)| part).collect(), converter.notes))
+}
+
+/// Whether nginx would serve requests for a location out of another one, if it were not there.
+fn is_within(location: &str, other: &str) -> bool {
+    let path = location.strip_prefix("= ").unwrap_or(location);
+    match (location.starts_with("~ "), other.starts_with("~ ")) {
+        (true, _) => !other.starts_with("= "),
+        (false, true) => location.starts_with("= "),
+        (false, false) => path.starts_with(other),
+    }
 }
 
 struct Converter<'n> {
     name: &'n str,
     notes: Notes,
-    parts: Vec<Part>,
+    /// The locations, and where they come from.
+    parts: Vec<(Part, String)>,
 }
 
 impl Converter<'_> {
@@ -169,20 +181,71 @@ impl Converter<'_> {
         format!("{}:{}", self.name, node.line)
     }
 
-    fn push(&mut self, part: Part) {
-        if !self.parts.contains(&part) {
-            self.parts.push(part);
+    fn push(&mut self, part: Part, place: &str) {
+        if !self.parts.iter().any(|(other, _)| *other == part) {
+            self.parts.push((part, place.to_owned()));
         }
+    }
+
+    /// Leaves out the locations without a policy, except where requests would come under the policy of another one.
+    fn leave_out(&mut self) {
+        let (mut kept, parts) = (Vec::new(), std::mem::take(&mut self.parts));
+        let same = |a: &Part, b: &Part| a.host == b.host && a.location == b.location;
+        for (part, place) in &parts {
+            let mut policies =
+                parts.iter().map(|(other, _)| other).filter(|other| !other.draft.is_empty() && other.host == part.host);
+            if !part.draft.is_empty() {
+                kept.push((part.clone(), place.clone()));
+            } else if policies.clone().any(|other| same(part, other)) {
+                let text = format!(
+                    "Requests without a policy come under that of location {}, which is the same one",
+                    part.location
+                );
+                self.notes.left("same-location", place, text);
+            } else if policies.any(|other| is_within(&part.location, &other.location))
+                && !kept.iter().any(|(other, _)| same(part, other))
+            {
+                kept.push((part.clone(), place.clone()));
+            }
+        }
+        self.parts = kept;
     }
 
     /// https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#enable-cors
     fn ingress(&mut self, document: &Node) {
+        let draft = self.ingress_policy(document).unwrap_or_default();
+        let mut found = false;
+        for rule in document.at(&["spec", "rules"]).map_or(&[][..], Node::items) {
+            for path in rule.at(&["http", "paths"]).map_or(&[][..], Node::items) {
+                found = true;
+                let prefix = path.get("path").map_or("/", Node::text);
+                let is_exact = path.get("pathType").is_some_and(|kind| kind.text() == "Exact");
+                let service = path.at(&["backend", "service"]);
+                let part = Part {
+                    host: rule.get("host").map(|host| host.text().to_owned()),
+                    location: if is_exact { format!("= {prefix}") } else { prefix.to_owned() },
+                    draft: draft.clone(),
+                    upstream: service
+                        .and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"]))),
+                };
+                let place = self.place(path);
+                self.push(part, &place);
+            }
+        }
+        if !found && !draft.is_empty() {
+            let place = self.place(document);
+            self.push(Part { location: "/".to_owned(), draft, ..Part::default() }, &place);
+        }
+    }
+
+    fn ingress_policy(&mut self, document: &Node) -> Option<Draft> {
         let annotations = document.at(&["metadata", "annotations"]).or(document.get("annotations")).unwrap_or(document);
         let get = |name: &str| annotations.get(&format!("{PREFIX}{name}"));
-        let Some(enabled) = get("enable-cors") else { return };
+        let enabled = get("enable-cors")?;
         let place = self.place(enabled);
         if enabled.text() != "true" {
-            return self.notes.differs("off", &place, "enable-cors is not \"true\", so there is no policy");
+            self.notes.differs("off", &place, "enable-cors is not \"true\", so there is no policy");
+            return None;
         }
         let text = |name: &str, default: &str| get(name).map_or(default.to_owned(), |node| node.text().to_owned());
         let notes = &mut self.notes;
@@ -216,44 +279,35 @@ impl Converter<'_> {
         draft.set_max_age(&text("cors-max-age", "1728000"), &place, notes);
         draft.finish(&place, notes);
         if draft.is_empty() {
-            return notes.left("origin", &place, "No origin could be carried over");
+            notes.left("origin", &place, "No origin could be carried over");
+            return None;
         }
         notes.differs(
             "preflight",
             &place,
             "Preflights from other origins get the status 403; they got 204 without permission",
         );
-        let mut found = false;
-        for rule in document.at(&["spec", "rules"]).map_or(&[][..], Node::items) {
-            for path in rule.at(&["http", "paths"]).map_or(&[][..], Node::items) {
-                found = true;
-                let prefix = path.get("path").map_or("/", Node::text);
-                let is_exact = path.get("pathType").is_some_and(|kind| kind.text() == "Exact");
-                let service = path.at(&["backend", "service"]);
-                let part = Part {
-                    host: rule.get("host").map(|host| host.text().to_owned()),
-                    location: if is_exact { format!("= {prefix}") } else { prefix.to_owned() },
-                    draft: draft.clone(),
-                    upstream: service
-                        .and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"]))),
-                };
-                self.push(part);
-            }
-        }
-        if !found {
-            self.push(Part { location: "/".to_owned(), draft, ..Part::default() });
-        }
+        Some(draft)
     }
 
     /// https://gateway-api.sigs.k8s.io/geps/gep-1767/
     fn gateway(&mut self, document: &Node) {
+        if document.get("kind").is_some_and(|kind| kind.text() != "HTTPRoute") {
+            return;
+        }
         let rules = document.at(&["spec", "rules"]).or(document.get("rules"));
         let rules: Vec<&Node> = rules.map_or(vec![document], |rules| rules.items().iter().collect());
+        let names = document.at(&["spec", "hostnames"]).map(Node::words).unwrap_or_default();
+        let hosts: Vec<_> = match names[..] {
+            [] => vec![None],
+            _ => names.into_iter().map(|name| Some(name.to_owned())).collect(),
+        };
         for rule in rules {
+            let place = self.place(rule);
             let filters = rule.get("filters").map_or(&[][..], Node::items);
             let of_cors = |filter: &&Node| filter.get("type").is_some_and(|kind| kind.text() == "CORS");
-            let Some(cors) = filters.iter().find(of_cors).and_then(|filter| filter.get("cors")) else { continue };
-            let Some(draft) = self.gateway_policy(cors) else { continue };
+            let cors = filters.iter().find(of_cors).and_then(|filter| filter.get("cors"));
+            let draft = cors.and_then(|cors| self.gateway_policy(cors)).unwrap_or_default();
             let backend = rule.get("backendRefs").and_then(|backends| backends.items().first());
             let upstream = backend.and_then(|backend| upstream(backend.get("name")?, backend.get("port")));
             let matches = rule.get("matches").map_or(&[][..], Node::items);
@@ -272,8 +326,11 @@ impl Converter<'_> {
             if locations.is_empty() {
                 locations.push("/".to_owned());
             }
-            for location in locations {
-                self.push(Part { host: None, location, draft: draft.clone(), upstream: upstream.clone() });
+            for host in &hosts {
+                for location in &locations {
+                    let (location, upstream) = (location.clone(), upstream.clone());
+                    self.push(Part { host: host.clone(), location, draft: draft.clone(), upstream }, &place);
+                }
             }
         }
     }
@@ -323,7 +380,8 @@ impl Converter<'_> {
         if node.get("allow_origin_string_match").is_some() {
             if let Some(draft) = self.envoy_policy(node) {
                 let upstream = cluster.map(|cluster| format!("http://{cluster}"));
-                self.push(Part { host: None, location: location.to_owned(), draft, upstream });
+                let place = self.place(node);
+                self.push(Part { host: None, location: location.to_owned(), draft, upstream }, &place);
             }
             return;
         }
@@ -441,6 +499,52 @@ mod tests {
         assert_eq!(notes, "origin");
         let (parts, notes) = converted("filters: [{type: CORS, cors: {allowOrigins: ['*'], allowCredentials: true}}]");
         assert_eq!((parts.len(), notes.as_str()), (0, "origin origin"));
+    }
+
+    #[test]
+    fn paths_without_a_policy() {
+        let route =
+            |rules: &str| converted(&format!("kind: HTTPRoute\nspec:\n  hostnames: [h.example]\n  rules:\n{rules}"));
+        let cors = "filters: [{type: CORS, cors: {allowOrigins: ['https://x.example'], allowCredentials: true}}]";
+        let matches = |kind: &str, path: &str| format!("matches: [{{path: {{type: {kind}, value: '{path}'}}}}]");
+        let refused = "filters: [{type: CORS, cors: {allowOrigins: ['x.example']}}]";
+        let all = "/: cors_allow_origin https://x.example; cors_allow_credentials on".to_owned();
+        let (prefix, exact) = (matches("PathPrefix", "/priv"), matches("Exact", "/one"));
+        let regex = matches("RegularExpression", "/v[0-9]+");
+        for (rules, expected, notes) in [
+            (format!("  - {prefix}\n  - {cors}\n"), vec!["/priv: ".to_owned(), all.clone()], ""),
+            (format!("  - {cors}\n  - {exact}\n"), vec![all.clone(), "= /one: ".to_owned()], ""),
+            (format!("  - {cors}\n  - {regex}\n"), vec![all.clone(), "~ ^/v[0-9]+$: ".to_owned()], ""),
+            (
+                format!("  - {{{prefix}, {refused}}}\n  - {cors}\n"),
+                vec!["/priv: ".to_owned(), all.clone()],
+                "origin origin",
+            ),
+            (format!("  - matches: [{{method: POST}}]\n  - {cors}\n"), vec![all.clone()], "same-location"),
+            (format!("  - {{{exact}, {cors}}}\n  - {prefix}\n"), vec![all.replacen('/', "= /one", 1)], ""),
+            (
+                format!("  - {cors}\n---\nspec: {{hostnames: [i.example], rules: [{{{prefix}}}]}}\n"),
+                vec![all.clone()],
+                "",
+            ),
+        ] {
+            assert_eq!(route(&rules), (expected, notes.to_owned()), "{rules}");
+        }
+
+        let ingress = |annotation: &str, host: &str, path: &str| {
+            format!("kind: Ingress\nmetadata: {{annotations: {{{annotation}}}}}\nspec: {{rules: [{{host: {host}, http: {{paths: [{{path: {path}}}]}}}}]}}\n---\n")
+        };
+        let on = "nginx.ingress.kubernetes.io/enable-cors: \"true\"";
+        let off = "nginx.ingress.kubernetes.io/enable-cors: \"false\"";
+        for (first, expected) in [
+            (ingress("", "h.example", "/priv"), "/priv /"),
+            (ingress(off, "h.example", "/priv"), "/priv /"),
+            (ingress("", "i.example", "/priv"), "/"),
+        ] {
+            let (parts, _) = converted(&(first.clone() + &ingress(on, "h.example", "/")));
+            let locations: Vec<_> = parts.iter().filter_map(|part| Some(part.split_once(':')?.0)).collect();
+            assert_eq!(locations.join(" "), expected, "{first}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Each function follows the algorithm that its comment links to, as far as it depends on the origin. The HTTP cache, service
 //! workers, Content Security Policy and the cache of preflights are left out: a probe is a first request.
 
-use cors_policy::list;
+use cors_policy::{list, Methods, Problem, Reason, RequestHeaders};
 use url::Url;
 
 use super::http::{Request, Response, Transport};
@@ -159,7 +159,15 @@ pub fn fetch(fetch: &Fetch, transport: &mut dyn Transport) -> (Vec<Step>, Outcom
     };
     let outcome = match fetching.construct(fetch).and_then(|()| fetching.main_fetch()) {
         Ok(outcome) => outcome,
-        Err(End::Blocked(block)) => Outcome::Blocked(block),
+        Err(End::Blocked(mut block)) => {
+            if !block.directives.is_empty() && fetching.serialized_origin() != fetching.origin {
+                let url = fetching.url();
+                block.why += &format!(
+                    "; let the script fetch {url} itself, because null is also the origin of any sandboxed page"
+                );
+            }
+            Outcome::Blocked(block)
+        }
         Err(End::NoAnswer(why)) => Outcome::NoAnswer(why),
     };
     (fetching.steps, outcome)
@@ -372,12 +380,15 @@ impl Fetching<'_> {
             _ => format!("the method {} is not listed", self.method),
         };
         all.push(self.method.clone());
+        let mut list = Methods::default();
         Err(End::Blocked(Block {
             check: Check::Method,
             why,
             sent: Some(said(response, FIELD)),
             needed: Some(format!("{FIELD}: {}", all.join(", "))),
-            directives: vec![format!("cors_allow_methods {};", all.join(" "))],
+            directives: list_directive("cors_allow_methods", &all, std::slice::from_ref(&self.method), |name| {
+                list.add(name)
+            }),
         }))
     }
 
@@ -403,13 +414,14 @@ impl Fetching<'_> {
             _ if missing.len() == 1 => format!("the header {names} is not listed"),
             _ => format!("the headers {names} are not listed"),
         };
-        let all: Vec<_> = listed.iter().filter(|name| is_any || *name != "*").cloned().chain(missing).collect();
+        let all: Vec<_> = listed.iter().filter(|name| is_any || *name != "*").chain(&missing).cloned().collect();
+        let mut list = RequestHeaders::default();
         Err(End::Blocked(Block {
             check: Check::Header,
             why,
             sent: Some(said(response, FIELD)),
             needed: Some(format!("{FIELD}: {}", all.join(", "))),
-            directives: vec![format!("cors_allow_headers {};", all.join(" "))],
+            directives: list_directive("cors_allow_headers", &all, &missing, |name| list.add(name)),
         }))
     }
 
@@ -449,8 +461,9 @@ impl Fetching<'_> {
         self.exchange(Purpose::Request, request)
     }
 
+    /// The origin of the page, also where the browser sends `null` after a redirect.
     fn allow_origin(&self) -> String {
-        format!("cors_allow_origin {};", self.serialized_origin())
+        format!("cors_allow_origin {};", self.origin)
     }
 
     /// The [CORS check](https://fetch.spec.whatwg.org/#concept-cors-check).
@@ -576,6 +589,24 @@ impl Fetching<'_> {
     }
 }
 
+/// A directive with the names of a list that nginx accepts, if the wanted ones are among them.
+fn list_directive(
+    directive: &str,
+    names: &[String],
+    wanted: &[String],
+    mut add: impl FnMut(&[u8]) -> Result<(), Problem>,
+) -> Vec<String> {
+    let mut accepted = |name: &&String| match add(name.as_bytes()) {
+        Ok(()) => true,
+        Err(problem) => problem.is_warning() && problem.reason != Reason::Duplicate,
+    };
+    let names: Vec<_> = names.iter().filter(|name| accepted(name)).map(String::as_str).collect();
+    match wanted.iter().all(|name| names.contains(&name.as_str())) {
+        true => vec![format!("{directive} {};", names.join(" "))],
+        false => Vec::new(),
+    }
+}
+
 /// `name: value`, or that it was not sent.
 fn said(response: &Response, field: &str) -> String {
     match response.get(field) {
@@ -650,6 +681,7 @@ mod tests {
 
     const APP: &str = "https://app.example.com";
     const ALLOW: (&str, &str) = ("Access-Control-Allow-Origin", APP);
+    const CREDENTIALS: (&str, &str) = ("Access-Control-Allow-Credentials", "true");
     const ANY: (&str, &str) = ("Access-Control-Allow-Origin", "*");
 
     fn request(method: &str, headers: &[&str], credentials: bool) -> Fetch {
@@ -795,6 +827,43 @@ mod tests {
         }
         let (word, sent) = run(&request("GET", &[], false), &vec![to("/again"); 30]);
         assert_eq!((word.as_str(), sent.len()), ("redirect", 21));
+    }
+
+    #[test]
+    fn what_to_write() {
+        let preflight = |name, value| [answer(204, &[ALLOW, (name, value)])];
+        let methods = |value| preflight("Access-Control-Allow-Methods", value);
+        let headers = |value| preflight("Access-Control-Allow-Headers", value);
+        let to = answer(302, &[ANY, ("Location", "https://b.example/")]);
+        let null = answer(200, &[("Access-Control-Allow-Origin", "null")]);
+        let put = request("PUT", &[], false);
+        let own = request("GET", &["X-Own: 1"], false);
+        let rows: [(&Fetch, &[Response], &str); 9] = [
+            (&put, &methods("put"), "cors_allow_methods PUT;"),
+            (&put, &methods("GET, any, get, TRACE, DELETE, DELETE"), "cors_allow_methods GET DELETE PUT;"),
+            (&put, &methods("a b"), ""),
+            (&request("patch", &[], false), &methods("put"), ""),
+            (&own, &headers("x-a, x-a, any, x-*"), "cors_allow_headers x-a x-own;"),
+            (&own, &headers("a b"), ""),
+            (&request("GET", &["always: 1"], false), &headers("X-A"), ""),
+            (
+                &request("GET", &[], false),
+                &[to.clone(), answer(200, &[])],
+                "cors_allow_origin https://app.example.com;",
+            ),
+            (
+                &request("GET", &[], true),
+                &[answer(302, &[ALLOW, CREDENTIALS, ("Location", "https://b.example/")]), null],
+                "cors_allow_origin https://app.example.com; cors_allow_credentials on;",
+            ),
+        ];
+        for (request, answers, expected) in rows {
+            let mut script = Script(answers.to_vec(), Vec::new());
+            let Outcome::Blocked(block) = fetch(request, &mut script).1 else { panic!("{expected}") };
+            assert_eq!(block.directives.join(" "), expected, "{}", block.why);
+            let says = block.why.contains("let the script fetch https://b.example/ itself");
+            assert_eq!(says, expected.starts_with("cors_allow_origin"), "{}", block.why);
+        }
     }
 
     #[test]

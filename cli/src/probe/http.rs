@@ -227,6 +227,10 @@ fn why(error: &curl::Error, received: &Received, took: Duration) -> String {
         let what = if received.complete { "trailers" } else { "header" };
         return format!("the {what} did not end within {MAX_FIELDS} bytes");
     }
+    // libcurl keeps no more than 100 kB of a line. Newer releases say CURLE_TOO_LARGE, which is 100.
+    if (error.is_out_of_memory() || error.code() == 100) && !received.complete {
+        return "the header has a line that is too long".to_owned();
+    }
     if error.is_operation_timedout() {
         return match (received.complete, received.size) {
             (true, _) => format!("the body did not end within {seconds:.0} s"),
