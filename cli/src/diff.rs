@@ -328,9 +328,11 @@ fn changes(
         new.rules().iter().map(|rule| rule.text).filter(|text| old.rules().iter().any(|rule| rule.text == *text));
     for value in rules.chain(new.bypass().iter().copied().filter(|value| old.bypass().contains(value))) {
         if let Some((name, places)) = definitions[0].difference(&definitions[1], value) {
-            let [before, after] =
-                places.map(|place| place.map_or("nothing".to_owned(), |place| format!("its definition in {place}")));
-            missing.push(format!("{value} cannot be compared: ${name} has {after}, had {before}"));
+            let what = match places {
+                [Some(before), Some(after)] => format!("in {after} is not that in {before}"),
+                [one, other] => format!("in {} is only there", one.or(other).unwrap_or_default()),
+            };
+            missing.push(format!("{value} cannot be compared: the definition of ${name} {what}"));
         }
     }
     let age = |policy: &Policy<'_>| policy.max_age.map_or("not set".to_owned(), |(seconds, _)| format!("{seconds} s"));
