@@ -2,7 +2,7 @@
 //! `cors diff`: what a new configuration allows that the old one did not, and the reverse.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use clap::Args;
@@ -11,8 +11,10 @@ use cors_policy::{Origins, OriginsBuilder};
 use serde_json::json;
 
 use crate::files::OriginFile;
-use crate::nginx::policies::{places, Place, Policy};
+use crate::nginx::locations::{Counterpart, Locations};
+use crate::nginx::policies::{places, Policy};
 use crate::nginx::tree::{self, Configuration};
+use crate::nginx::variables::Definitions;
 use crate::output::say;
 use crate::{Failure, Verdict};
 
@@ -36,7 +38,8 @@ pub struct Arguments {
 struct Change {
     /// Whether the new one does; `None` for what is different and allows neither more nor less.
     is_more: Option<bool>,
-    /// `origin`, `method`, `header`, `exposed`, `credentials`, `enforcement`, `max-age`
+    /// `origin`, `method`, `header`, `exposed`, `credentials`, `private-network`, `enforcement`, `preflight`, `override`, `dry-run`, `max-age`,
+    /// `preflight-status`, `reject-status`
     what: &'static str,
     text: String,
     /// An origin that is an example.
@@ -46,7 +49,7 @@ struct Change {
 /// Runs the subcommand.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let (old, new) = (tree::read(&arguments.old)?, tree::read(&arguments.new)?);
-    let Compared { changes, too_large } = compare(&old, &new)?;
+    let Compared { changes, missing } = compare(&old, &new)?;
     let is_more = changes.iter().any(|(_, changes)| changes.iter().any(|change| change.is_more == Some(true)));
     if arguments.json {
         let row = |change: &Change| json!({ "more": change.is_more, "what": change.what, "text": change.text, "example": change.example });
@@ -54,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
             .iter()
             .map(|(label, changes)| json!({ "policy": label, "changes": changes.iter().map(row).collect::<Vec<_>>() }))
             .collect();
-        say!("{:#}", json!({ "allows_more": is_more, "policies": rows, "not_compared": too_large }));
+        say!("{:#}", json!({ "allows_more": is_more, "policies": rows, "not_compared": missing }));
     } else {
         for (label, changes) in &changes {
             say!("{label}");
@@ -64,12 +67,12 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
                 say!("  {sign} {what} {text}{example}");
             }
         }
-        if changes.is_empty() && too_large.is_empty() {
+        if changes.is_empty() && missing.is_empty() {
             say!("Both allow the same.");
         }
     }
-    if !too_large.is_empty() {
-        return Err(too_large.join("\ncors: "));
+    if !missing.is_empty() {
+        return Err(missing.join("\ncors: "));
     }
     Ok(if is_more { Verdict::Bad } else { Verdict::Good })
 }
@@ -80,50 +83,72 @@ struct Compared {
     /// The changes of each place in which the two differ.
     changes: Vec<(String, Vec<Change>)>,
     /// What could not be compared.
-    too_large: Vec<String>,
+    missing: Vec<String>,
 }
 
 /// Compares each place.
 fn compare(old: &Configuration, new: &Configuration) -> Result<Compared, Failure> {
+    let definitions = [Definitions::new(old), Definitions::new(new)];
     let (old, new) = (places(old)?, places(new)?);
-    let index = |places: &[Place<'_>]| -> HashMap<String, usize> {
-        places.iter().enumerate().map(|(at, place)| (place.key.clone(), at)).collect()
-    };
-    let (of_old, of_new) = (index(&old), index(&new));
+    let (old, new) = (Locations::new(&old), Locations::new(&new));
     let nothing = Rc::new(Policy::default());
-    // A place that only one of them has is, in the other, a part of what is around it.
-    let around = |key: &str, places: &[Place<'_>], known: &HashMap<String, usize>, others: &HashMap<String, usize>| {
-        let mut at = known.get(key).copied();
-        while let Some(number) = at {
-            if let Some(found) = others.get(&places[number].key) {
-                return Some(*found);
-            }
-            at = places[number].parent;
-        }
-        None
-    };
     let mut found = Compared::default();
-    let mut add = |label: &str, before: &Policy<'_>, after: &Policy<'_>| {
-        let mut too_large = Vec::new();
-        let changes = changes(before, after, &mut too_large);
-        let too_large = too_large.iter().map(|value| {
-            format!("{label}: {value} cannot be compared: its automaton, or that of the other values, is too large")
-        });
-        found.too_large.extend(too_large);
-        if !changes.is_empty() {
-            found.changes.push((label.to_owned(), changes));
+    for (is_new, here, there) in [(true, &new, &old), (false, &old, &new)] {
+        // What is compared for a place: its own policy, and the one that the other configuration has for it.
+        let pair = |at: usize| match here.counterpart(at, there) {
+            Counterpart::Known(other) => {
+                Some((&here.places[at].policy, other.map_or(&nothing, |at| &there.places[at].policy)))
+            }
+            Counterpart::Any(_) => None,
+        };
+        let differs = |(ours, theirs): (&Policy<'_>, &Policy<'_>)| {
+            let (before, after) = if is_new { (theirs, ours) } else { (ours, theirs) };
+            let mut missing = Vec::new();
+            let changes = changes(before, after, &definitions, &mut missing);
+            (changes, missing)
+        };
+        let is_http = |at: usize| here.places[at].directive.is_some_and(|directive| directive.name() == "http");
+        let mut doubtful = Vec::new();
+        for (at, place) in here.places.iter().enumerate().filter(|(at, _)| !is_http(*at)) {
+            let is_in_both = there.same(&place.key).is_some();
+            if is_in_both && !is_new {
+                continue;
+            }
+            match here.counterpart(at, there) {
+                Counterpart::Any(others) => doubtful.extend(others.into_iter().map(|other| (at, other))),
+                Counterpart::Known(Some(other)) if !is_in_both => doubtful.extend(here.doubtful(at, there, other)),
+                Counterpart::Known(_) => {}
+            }
+            let Some((ours, theirs)) = pair(at) else { continue };
+            // What both inherit was reported where it is set.
+            let around = place.parent.filter(|parent| !is_http(*parent)).and_then(pair);
+            if around.is_some_and(|(a, b)| Rc::ptr_eq(a, ours) && Rc::ptr_eq(b, theirs)) {
+                continue;
+            }
+            let (changes, missing) = differs((ours, theirs));
+            found.missing.extend(missing.iter().map(|what| format!("{}: {what}", place.label)));
+            if !changes.is_empty() {
+                found.changes.push((place.label.clone(), changes));
+            }
         }
-    };
-    for place in new.iter().filter(|place| place.directive.is_none_or(|directive| directive.name() != "http")) {
-        let before = around(&place.key, &new, &of_new, &of_old).map_or(&nothing, |at| &old[at].policy);
-        // What is inherited was reported where it is set, unless the old one had something here.
-        if place.is_own || of_old.get(&place.key).is_some_and(|at| old[*at].is_own) || place.parent.is_none() {
-            add(&place.label, before, &place.policy);
+        if is_new {
+            doubtful.extend(here.reordered(there));
         }
-    }
-    for place in old.iter().filter(|place| place.is_own && !of_new.contains_key(&place.key)) {
-        let after = around(&place.key, &old, &of_old, &of_new).map_or(&nothing, |at| &new[at].policy);
-        add(&place.label, &place.policy, after);
+        let mut seen = HashSet::new();
+        for (at, other) in doubtful {
+            let (ours, theirs) = (&here.places[at], &there.places[other]);
+            if !seen.insert((at, Rc::as_ptr(&theirs.policy))) {
+                continue;
+            }
+            let (changes, missing) = differs((&ours.policy, &theirs.policy));
+            if changes.iter().any(|change| change.is_more.is_some()) || !missing.is_empty() {
+                let (which, label) = (if is_new { "old" } else { "new" }, &theirs.label);
+                found.missing.push(format!(
+                    "{}: cannot be compared: in the {which} configuration, \"{label}\" may handle the same paths, with another policy",
+                    ours.label
+                ));
+            }
+        }
     }
     Ok(found)
 }
@@ -186,8 +211,13 @@ impl<'a> Allowed<'a> {
     }
 }
 
-/// What differs between two policies. What could not be compared is added to `too_large`.
-fn changes(old: &Policy<'_>, new: &Policy<'_>, too_large: &mut Vec<String>) -> Vec<Change> {
+/// What differs between two policies. What could not be compared is added to `missing`.
+fn changes(
+    old: &Policy<'_>,
+    new: &Policy<'_>,
+    definitions: &[Definitions; 2],
+    missing: &mut Vec<String>,
+) -> Vec<Change> {
     let mut changes = Vec::new();
     for (is_more, from, to) in [(true, old, new), (false, new, old)] {
         let mut add = |what, text: String, example: Option<String>| {
@@ -200,7 +230,8 @@ fn changes(old: &Policy<'_>, new: &Policy<'_>, too_large: &mut Vec<String>) -> V
         let mut compare = |text: &str, value: &Value| match before.beyond(value) {
             Ok(None) => {}
             Ok(Some(example)) => add("origin", text.to_owned(), Some(example).filter(|example| example != text)),
-            Err(TooLarge) => too_large.push(text.to_owned()),
+            Err(TooLarge) => missing
+                .push(format!("{text} cannot be compared: its automaton, or that of the other values, is too large")),
         };
         let mut unknown = Vec::new();
         for rule in to.rules().iter().filter(|rule| !before.has(rule.text)) {
@@ -245,6 +276,9 @@ fn changes(old: &Policy<'_>, new: &Policy<'_>, too_large: &mut Vec<String>) -> V
         if to.has_credentials() && (is_gone || !from.has_credentials()) {
             add("credentials", "are allowed".to_owned(), None);
         }
+        if to.has_private_network() && (is_gone || !from.has_private_network()) {
+            add("private-network", "is allowed".to_owned(), None);
+        }
     }
     // Rejecting less is allowing more.
     let enforces = |policy: &Policy<'_>| policy.is_active() && policy.enforces() && !policy.is_dry();
@@ -263,11 +297,56 @@ fn changes(old: &Policy<'_>, new: &Policy<'_>, too_large: &mut Vec<String>) -> V
         }),
         _ => {}
     }
+    if ![old, new].iter().all(|policy| policy.is_active()) {
+        return changes;
+    }
+    let mut left = |what, (old, new): (bool, bool), begun: &str, ended: &str| {
+        if old != new {
+            let text = if new { begun } else { ended }.to_owned();
+            changes.push(Change { is_more: Some(new), what, text, example: None });
+        }
+    };
+    // What the application allows is unknown.
+    left(
+        "preflight",
+        (!old.answers(), !new.answers()),
+        "is left to the application",
+        "is no longer left to the application",
+    );
+    left("override", (!old.overrides(), !new.overrides()), "has ended", "has begun");
+    if old.rules.is_some() || new.rules.is_some() {
+        left("dry-run", (!old.is_dry(), !new.is_dry()), "has ended", "has begun");
+    }
+    if old.bypass() != new.bypass() {
+        let text = |policy: &Policy<'_>| match policy.bypass() {
+            [] => "not set".to_owned(),
+            values => values.join(" "),
+        };
+        missing.push(format!("cors_bypass cannot be compared: it is {}, was {}", text(new), text(old)));
+    }
+    let rules =
+        new.rules().iter().map(|rule| rule.text).filter(|text| old.rules().iter().any(|rule| rule.text == *text));
+    for value in rules.chain(new.bypass().iter().copied().filter(|value| old.bypass().contains(value))) {
+        if let Some((name, places)) = definitions[0].difference(&definitions[1], value) {
+            let what = match places {
+                [Some(before), Some(after)] => format!("in {after} is not that in {before}"),
+                [one, other] => format!("in {} is only there", one.or(other).unwrap_or_default()),
+            };
+            missing.push(format!("{value} cannot be compared: the definition of ${name} {what}"));
+        }
+    }
     let age = |policy: &Policy<'_>| policy.max_age.map_or("not set".to_owned(), |(seconds, _)| format!("{seconds} s"));
-    let is_both = [old, new].iter().all(|policy| policy.is_active() && policy.rules.is_some());
-    if is_both && age(old) != age(new) {
-        let text = format!("{}, was {}", age(new), age(old));
-        changes.push(Change { is_more: None, what: "max-age", text, example: None });
+    let answer = |policy: &Policy<'_>| policy.preflight_status.map_or(204, |(status, _)| status).to_string();
+    let reject = |policy: &Policy<'_>| policy.reject_status.map_or(403, |(status, _)| status).to_string();
+    let is_both = old.rules.is_some() && new.rules.is_some();
+    for (what, is_used, before, after) in [
+        ("max-age", is_both, age(old), age(new)),
+        ("preflight-status", is_both, answer(old), answer(new)),
+        ("reject-status", true, reject(old), reject(new)),
+    ] {
+        if is_used && before != after {
+            changes.push(Change { is_more: None, what, text: format!("{after}, was {before}"), example: None });
+        }
     }
     changes
 }

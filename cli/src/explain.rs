@@ -141,7 +141,7 @@ fn explain(configuration: &Configuration, policy: &Policy<'_>, arguments: &Argum
             );
         }
     }
-    if let Some((_, directive)) = policy.bypass {
+    if let Some((_, directive)) = &policy.bypass {
         add(true, format!("cors_bypass in {} may exempt requests", configuration.place_of(directive)), None);
     }
     if policy.is_dry() {

@@ -144,6 +144,118 @@ fn fields_and_times_of_the_old_one() {
     fs::remove_dir_all(directory).unwrap();
 }
 
+/// Compares pairs of configurations: what is printed, what is not compared, and the exit code.
+fn compare(name: &str, rows: &[(&str, &str, &str, i32)]) {
+    let directory = directory(name);
+    let old = directory.join("old.conf");
+    for (before, after, expected, code) in rows {
+        fs::write(&old, before).unwrap();
+        let ran = cors(&["diff", old.to_str().unwrap(), "-"], after);
+        let all = ran.out + &ran.err.replace(old.to_str().unwrap(), "old.conf");
+        assert!(all.contains(expected), "{before}\n{after}\n{expected}\n{all}");
+        assert_eq!(ran.code, Some(*code), "{before}\n{after}\n{all}");
+    }
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn locations_that_only_one_has() {
+    let server = |locations: &str| {
+        let all = "location / { cors_allow_origin https://a.example; cors_allow_credentials on; }";
+        format!("server {{ {all} {locations} }}")
+    };
+    let (plain, off) = (server(""), server("location /admin { cors off; }"));
+    let (php, php_off) = ("location ~ php$ { cors_allow_origin https://b.example; }", "location ~ php$ { cors off; }");
+    let orders = ["location ~ a { cors off; } ", "location ~ b { cors_allow_origin https://b.example; } "];
+    compare(
+        "locations",
+        &[
+            (&off, &plain, "location /admin\n  + origin https://a.example\n  + credentials are allowed", 1),
+            (&plain, &off, "location /admin\n  - origin https://a.example", 0),
+            // What it inherits is less than what the other location has.
+            (&server("location /x { }"), &plain, "location /x\n  + origin https://a.example", 1),
+            (&server("location = /x { cors off; }"), &server("location =/x { cors off; }"), "Both allow the same.", 0),
+            (&server("location ^~ /x { cors off; }"), &server("location /x { cors off; }"), "Both allow the same.", 0),
+
+            // Expressions.
+            (&server(php_off), &plain, "location ~ php$: cannot be compared: in the new configuration, \"server", 2),
+            (&plain, &server(php), "location ~ php$: cannot be compared: in the old configuration", 2),
+            ("server { location ~ a { } }", "server { }", "Both allow the same.", 0),
+            (
+                &server(&format!("{php} location ^~ /x {{ cors off; }}")),
+                &server(&format!("{php} location /x {{ cors off; }}")),
+                "location ^~ /x: cannot be compared: in the new configuration, \"server without a name, location ~ php$\"",
+                2,
+            ),
+            (&server(&orders.concat()), &server(&(orders[1].to_owned() + orders[0])), "cannot be compared", 2),
+            (&server(&orders.concat()), &server(&orders.concat()), "Both allow the same.", 0),
+            // What is set around all servers.
+            (
+                "http { cors_allow_origin https://a.example; server { } }",
+                "http { cors_allow_origin https://b.example; server { } }",
+                "+ origin https://b.example",
+                1,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn variables_with_other_definitions() {
+    let http = |map: &str, set: &str| {
+        format!("http {{ map $host $m {{ {map} }} server {{ set $s {set}; cors_allow_origin $m; cors_bypass $s; }} }}")
+    };
+    let old = http("default https://a.example;", "1");
+    compare(
+        "variables",
+        &[
+            (&old, &http("# The same.\n default  'https://a.example';", "1"), "Both allow the same.", 0),
+            (
+                &old,
+                &http("default https://b.example;", "1"),
+                "$m cannot be compared: the definition of $m in standard input:1 is not that in old.conf:1",
+                2,
+            ),
+            (&old, &http("default https://a.example;", "0"), "$s cannot be compared: the definition of $s in", 2),
+            (
+                "server { set $a 1; set $b $a; cors_allow_origin $b; }",
+                "server { set $a 2; set $b $a; cors_allow_origin $b; }",
+                "$b cannot be compared: the definition of $a in",
+                2,
+            ),
+            (
+                "server { cors_allow_origin $x; }",
+                "server { set $x 1; cors_allow_origin $x; }",
+                "$x cannot be compared: the definition of $x in standard input:1 is only there",
+                2,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn switches() {
+    for (before, after, expected, code) in [
+        ("cors_dry_run on;", "", "+ dry-run has ended", 1),
+        ("", "cors_dry_run on;", "- dry-run has begun", 0),
+        ("", "cors_allow_private_network on;", "+ private-network is allowed", 1),
+        ("cors_allow_private_network on;", "", "- private-network is allowed", 0),
+        ("", "cors_preflight off;", "+ preflight is left to the application", 1),
+        ("cors_preflight off;", "", "- preflight is no longer left to the application", 0),
+        ("", "cors_override off;", "+ override has ended", 1),
+        ("cors_override off;", "", "- override has begun", 0),
+        ("", "cors_bypass $arg_a;", "cors_bypass cannot be compared: it is $arg_a, was not set", 2),
+        ("cors_bypass $arg_a;", "cors_bypass $arg_a; cors_bypass $arg_b;", "it is $arg_a $arg_b, was $arg_a", 2),
+        ("cors_bypass $arg_a;", "cors_bypass $arg_a '';", "Both allow the same.", 0),
+        ("cors_enforce on;", "", "+ enforcement has ended", 1),
+        ("", "cors_reject_status 404;", "~ reject-status 404, was 403", 0),
+        ("cors_preflight_status 200;", "", "~ preflight-status 204, was 200", 0),
+    ] {
+        let policy = |more: &str| format!("server {{ cors_allow_origin https://a.example; {more} }}");
+        compare("switches", &[(&policy(before), &policy(after), expected, code)]);
+    }
+}
+
 /// Too large for an automaton.
 const LARGE: &str = r"^https://([a-z]{1,50}\d){1,40}[a-z]*x[a-z]{50}\.example$";
 

@@ -11,6 +11,7 @@ use cors_policy::report::Format;
 use cors_policy::{list, rule, scalar, ExposedHeaders, Methods, OriginsBuilder, Problem, Reason, RequestHeaders};
 
 use super::tree::{flat, Configuration, Directive};
+use super::variables::{self, variables};
 use crate::files::{Found, OriginFile};
 use crate::Failure;
 
@@ -48,24 +49,10 @@ const LEAST_ZONE: usize = 8 << 12;
 /// The variables of the module, whose values depend on the policy.
 const VARIABLES: [&str; 3] = ["cors_status", "cors_origin", "cors_reason"];
 
-/// The names of the variables in a value; nginx ignores their case.
-fn variables(value: &str) -> impl Iterator<Item = String> + '_ {
-    value.split('$').skip(1).map(|rest| {
-        let rest = rest.strip_prefix('{').unwrap_or(rest);
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        rest[..end].to_ascii_lowercase()
-    })
-}
-
 /// The variables that a configuration defines itself.
 fn defined(directives: &[Directive], names: &mut HashSet<String>) {
     for directive in directives {
-        let name = match directive.name() {
-            "map" | "geo" | "split_clients" => directive.arguments().next_back(),
-            "set" | "auth_request_set" | "perl_set" | "js_set" | "js_var" => directive.arguments().next(),
-            _ => None,
-        };
-        names.extend(name.and_then(|name| variables(name).next()));
+        names.extend(variables::defined(directive));
         defined(directive.block.as_deref().unwrap_or_default(), names);
     }
 }
@@ -125,8 +112,18 @@ pub struct Policy<'a> {
     pub enforce: Set<'a, bool>,
     /// `cors_dry_run`
     pub dry_run: Set<'a, bool>,
+    /// `cors_allow_private_network`
+    pub private_network: Set<'a, bool>,
+    /// `cors_preflight`
+    pub preflight: Set<'a, bool>,
+    /// `cors_preflight_status`
+    pub preflight_status: Set<'a, u16>,
+    /// `cors_override`
+    pub overrides: Set<'a, bool>,
+    /// `cors_reject_status`
+    pub reject_status: Set<'a, u16>,
     /// `cors_bypass`
-    pub bypass: Set<'a, ()>,
+    pub bypass: Set<'a, Rc<Vec<&'a str>>>,
 }
 
 fn is_on(set: &Set<'_, bool>) -> bool {
@@ -162,6 +159,26 @@ impl<'a> Policy<'a> {
     /// Whether nothing is done about the decision.
     pub fn is_dry(&self) -> bool {
         is_on(&self.dry_run)
+    }
+
+    /// Whether preflights are answered.
+    pub fn answers(&self) -> bool {
+        self.preflight.is_none_or(|(on, _)| on)
+    }
+
+    /// Whether fields of the application are replaced.
+    pub fn overrides(&self) -> bool {
+        self.overrides.is_none_or(|(on, _)| on)
+    }
+
+    /// Whether pages of public networks are allowed.
+    pub fn has_private_network(&self) -> bool {
+        is_on(&self.private_network)
+    }
+
+    /// The conditions of `cors_bypass`.
+    pub fn bypass(&self) -> &[&'a str] {
+        self.bypass.as_ref().map_or(&[], |(values, _)| values)
     }
 
     /// Whether scripts may use a method.
@@ -438,7 +455,7 @@ impl<'a> Reader<'a> {
         let mut origins = OriginsBuilder::default();
         let (mut methods, mut headers): (Set<'a, Methods>, Set<'a, RequestHeaders>) = (None, None);
         let mut exposed: Set<'a, ExposedHeaders> = None;
-        let (mut bypass, mut has_bypass) = (None, false);
+        let (mut bypass, mut has_bypass): (Set<'a, Vec<&'a str>>, bool) = (None, false);
         for &directive in own {
             let flag = scalar::read_flag;
             match directive.name() {
@@ -451,11 +468,19 @@ impl<'a> Reader<'a> {
                 "cors_max_age" => {
                     policy.max_age = self.once(&mut set, directive, scalar::read_max_age).or(policy.max_age)
                 }
-                "cors_allow_private_network" | "cors_preflight" | "cors_override" => {
-                    self.once(&mut set, directive, flag);
+                "cors_allow_private_network" => {
+                    policy.private_network = self.once(&mut set, directive, flag).or(policy.private_network);
                 }
-                "cors_preflight_status" => drop(self.once(&mut set, directive, scalar::read_preflight_status)),
-                "cors_reject_status" => drop(self.once(&mut set, directive, scalar::read_reject_status)),
+                "cors_preflight" => policy.preflight = self.once(&mut set, directive, flag).or(policy.preflight),
+                "cors_override" => policy.overrides = self.once(&mut set, directive, flag).or(policy.overrides),
+                "cors_preflight_status" => {
+                    let status = self.once(&mut set, directive, scalar::read_preflight_status);
+                    policy.preflight_status = status.or(policy.preflight_status);
+                }
+                "cors_reject_status" => {
+                    let status = self.once(&mut set, directive, scalar::read_reject_status);
+                    policy.reject_status = status.or(policy.reject_status);
+                }
                 "cors_log_level" => drop(self.once(&mut set, directive, |v| scalar::read_log_level(v).map(drop))),
                 "cors_zone" => {
                     // There is one for all.
@@ -478,7 +503,10 @@ impl<'a> Reader<'a> {
                 "cors_bypass" => {
                     has_bypass = true;
                     directive.arguments().for_each(|value| self.note_own_variables(directive, value));
-                    bypass = bypass.or(Some(((), directive)).filter(|_| directive.arguments().any(|a| !a.is_empty())));
+                    let values: Vec<_> = directive.arguments().filter(|value| !value.is_empty()).collect();
+                    if !values.is_empty() {
+                        bypass.get_or_insert_with(|| (Vec::new(), directive)).0.extend(values);
+                    }
                 }
                 "cors_allow_origin" => {
                     has_rules = true;
@@ -545,7 +573,7 @@ impl<'a> Reader<'a> {
             policy.rules = Some(Rc::new(rules));
         }
         if has_bypass {
-            policy.bypass = bypass;
+            policy.bypass = bypass.map(|(values, directive)| (Rc::new(values), directive));
         }
         if let Some((list, directive)) = methods {
             policy.methods = Some((Rc::new(list), directive));
