@@ -356,7 +356,15 @@ ok(in_force('https://busy.a.example.org'), 'the whole in a busy directory');
 $t->write_file_expand('nginx.conf', $conf =~ s/DIRECTIVE//r
 	=~ s!cors_zone!proxy_cache_path %%TESTDIR%%/cache keys_zone=cache:1m;\n    cors_zone!r);
 $t->reload();
-my ($manager) = grep { `ps -o args= -p $_` =~ /cache manager/ } workers($t);
+my $manager;
+
+# It has its name a moment after it is started.
+for (1 .. 50) {
+	($manager) = grep { `ps -o args= -p $_` =~ /cache manager/ } workers($t);
+	last if $manager;
+	select undef, undef, undef, 0.1;
+}
+
 ok($manager, 'there is a cache manager');
 kill 'STOP', $manager;
 for my $origin ('https://six.a.example', 'https://seven.a.example') {
