@@ -194,6 +194,14 @@ impl Converter<'_> {
         for (part, place) in &parts {
             let mut policies =
                 parts.iter().map(|(other, _)| other).filter(|other| !other.draft.is_empty() && other.host == part.host);
+            let is_prefix = part.location.starts_with('/');
+            if part.draft.is_empty() && is_prefix && policies.clone().any(|other| other.location.starts_with("~ ")) {
+                let text = format!(
+                    "nginx tries expressions before {}, so requests without a policy may come under that of one",
+                    part.location
+                );
+                self.notes.differs("expression", place, text);
+            }
             if !part.draft.is_empty() {
                 kept.push((part.clone(), place.clone()));
             } else if policies.clone().any(|other| same(part, other)) {
@@ -521,6 +529,11 @@ mod tests {
                 "origin origin",
             ),
             (format!("  - matches: [{{method: POST}}]\n  - {cors}\n"), vec![all.clone()], "same-location"),
+            (
+                format!("  - {{{regex}, {cors}}}\n  - {prefix}\n"),
+                vec![all.replacen('/', "~ ^/v[0-9]+$", 1)],
+                "expression",
+            ),
             (format!("  - {{{exact}, {cors}}}\n  - {prefix}\n"), vec![all.replacen('/', "= /one", 1)], ""),
             (
                 format!("  - {cors}\n---\nspec: {{hostnames: [i.example], rules: [{{{prefix}}}]}}\n"),
