@@ -144,7 +144,7 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         match source {
             Source::Ingress => converter.ingress(document),
             Source::Gateway => converter.gateway(document),
-            Source::Envoy => converter.envoy(document, None, "/"),
+            Source::Envoy => converter.envoy(document, None, "/", false),
         }
     }
     converter.leave_out();
@@ -375,7 +375,7 @@ impl Converter<'_> {
     }
 
     /// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/cors/v3/cors.proto
-    fn envoy(&mut self, node: &Node, cluster: Option<&str>, location: &str) {
+    fn envoy(&mut self, node: &Node, cluster: Option<&str>, location: &str, has_policy: bool) {
         // A route, with the policy somewhere in it.
         let matched = node.get("match");
         let exact = matched.and_then(|matched| matched.get("path")).map(|path| format!("= {}", path.text()));
@@ -385,16 +385,26 @@ impl Converter<'_> {
         let own = exact.or(prefix.map(|prefix| prefix.text().to_owned())).or(regex);
         let location = own.as_deref().unwrap_or(location);
         let cluster = node.at(&["route", "cluster"]).map(Node::text).or(cluster);
-        if node.get("allow_origin_string_match").is_some() {
-            if let Some(draft) = self.envoy_policy(node) {
-                let upstream = cluster.map(|cluster| format!("http://{cluster}"));
-                let place = self.place(node);
-                self.push(Part { host: None, location: location.to_owned(), draft, upstream }, &place);
-            }
-            return;
+        let push = |converter: &mut Self, draft| {
+            let upstream = cluster.map(|cluster| format!("http://{cluster}"));
+            let place = converter.place(node);
+            converter.push(Part { host: None, location: location.to_owned(), draft, upstream }, &place);
+        };
+        let is_policy = |node: &Node| node.get("allow_origin_string_match").is_some();
+        if is_policy(node) {
+            let draft = self.envoy_policy(node).unwrap_or_default();
+            return push(self, draft);
         }
+        // The policy of a virtual host is that of its routes, too.
+        let routes = node.get("routes");
+        let is_route = |child: &Node| routes.is_some_and(|routes| std::ptr::eq(routes, child));
+        let mut beside_routes = node.children().into_iter().filter(|child| routes.is_some() && !is_route(child));
+        let has_policy = has_policy || beside_routes.any(|child| any(child, &is_policy));
         for child in node.children() {
-            self.envoy(child, cluster, location);
+            self.envoy(child, cluster, location, has_policy);
+        }
+        if own.is_some() && !has_policy && !any(node, &is_policy) {
+            push(self, Draft::default());
         }
     }
 
@@ -573,6 +583,17 @@ mod tests {
             ]
         );
         assert_eq!(notes, "suffix origin shadow_enabled preflight");
+        // A route without a policy does not come under that of another route, and has that of its virtual host.
+        let policy = "{envoy.filters.http.cors: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
+        let private = "match: {prefix: /private}\n  route: {cluster: app}\n";
+        let text = format!("routes:\n- {private}- match: {{prefix: /}}\n  typed_per_filter_config: {policy}\n");
+        let (parts, _) = converted(&text);
+        assert_eq!(parts, ["/private: ", "/: cors_allow_origin https://a.example"]);
+        let text = format!(
+            "virtual_hosts:\n- typed_per_filter_config: {policy}\n  routes:\n  - match: {{prefix: /private}}\n"
+        );
+        let (parts, _) = converted(&text);
+        assert_eq!(parts, ["/: cors_allow_origin https://a.example"]);
     }
 
     #[test]
