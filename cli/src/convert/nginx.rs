@@ -16,7 +16,7 @@ use crate::nginx::tree::{flat, Configuration, Directive};
 /// A change of a file: what is replaced, and by what.
 pub type Edit = (Range<usize>, String);
 
-/// The changes of each file, and what there is to say of them.
+/// The changes to each file, and the notes about them.
 pub fn convert(configuration: &Configuration) -> (Vec<Vec<Edit>>, Notes) {
     let evaluator = Evaluator::new(&configuration.directives);
     let uses = Uses::new(&configuration.directives);

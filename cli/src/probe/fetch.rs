@@ -114,7 +114,7 @@ pub enum Outcome {
     },
     /// The script gets an error.
     Blocked(Block),
-    /// There is no answer that could be checked.
+    /// No answer came that could be checked.
     NoAnswer(Failure),
 }
 

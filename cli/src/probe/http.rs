@@ -55,7 +55,7 @@ impl Response {
 
 /// What sends requests.
 pub trait Transport {
-    /// Sends one; the error says why there is no answer.
+    /// Sends a request; the error says why no answer came.
     fn send(&mut self, request: &Request) -> Result<Response, Failure>;
 }
 
