@@ -159,6 +159,12 @@ binary_version() {
     "$1" -v 2>&1 | sed -n 's|^[A-Za-z]* version: \([^ ]*\).*|\1|p' | tail -n 1 | sed 's|^nginx/||'
 }
 
+# nginx_org_version: the version of the package nginx of nginx.org, if it is installed.
+nginx_org_version() {
+    is_debian || return 0
+    dpkg-query -W -f='${db:Status-Status} ${Provides}\n' nginx 2>/dev/null | sed -nE 's/^installed .*\bnginx-r([0-9.]+).*/\1/p'
+}
+
 # source_version SOURCE_DIR: what the binary that is made of a tree calls itself. Some put its version together in the header.
 source_version() {
     local header=$1/src/core/nginx.h name=NGINX_VER

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # nginx's own build: --add-dynamic-module and --add-module, on the vendored source, and whether what comes of it answers. The
-# second is of a source whose requests are laid out as in nginx 1.29.3 and later, where bindgen is wrong about bit-fields.
+# first is configured as nginx.org's packages are, and also loads what is in the package for them. The second is of a source whose
+# requests are laid out as in nginx 1.29.3 and later, where bindgen is wrong about bit-fields.
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../scripts/common.sh
@@ -11,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
 TESTS=("$ROOT"/tests/{override,preflight_phases,vary}.t)
 
 main() {
-    local way tree module
+    local way tree module package
     need_compilers
     unset NGINX_SOURCE_DIR NGINX_BUILD_DIR
     # It unpacks the source.
@@ -33,6 +34,12 @@ main() {
         if [[ $way == dynamic ]]; then
             TEST_NGINX_GLOBALS="load_module $tree/objs/ngx_http_cors_module.so;" \
                 TEST_NGINX_BINARY=$tree/objs/nginx prove "${TESTS[@]}"
+            package=$("$ROOT/scripts/package" --nginx-org | tail -n 1)
+            [[ $(dpkg-deb --field "$package" Depends) == *"nginx-r$("$tree/objs/nginx" -v 2>&1 | sed 's|.*/||')"* ]] ||
+                die "$package does not depend on this release of nginx"
+            dpkg-deb --extract "$package" "$tree/package"
+            TEST_NGINX_GLOBALS="load_module $tree/package/usr/lib/nginx/modules/ngx_http_cors_module.so;" \
+                TEST_NGINX_BINARY=$tree/objs/nginx prove "${TESTS[@]}"
         else
             TEST_NGINX_BINARY=$tree/objs/nginx prove "${TESTS[@]}"
         fi
@@ -46,12 +53,15 @@ two_bytes() {
 }
 
 build() {
-    local option=--add-module log=$2/build.log
-    [[ $1 != dynamic ]] || option=--add-dynamic-module
+    local option=--add-module log=$2/build.log options=(--with-compat --with-http_auth_request_module)
+    if [[ $1 == dynamic ]]; then
+        option=--add-dynamic-module
+        mapfile -t options < <(sed '/^#/d' "$ROOT/scripts/nginx-org/options")
+    fi
     say "Building nginx with $option"
     (
         cd "$2"
-        auto/configure --with-compat --with-http_auth_request_module "$option=$ROOT"
+        auto/configure "${options[@]}" "$option=$ROOT"
         make -j"$(nproc)"
     ) >"$log" 2>&1 || {
         tail -n 30 "$log" >&2

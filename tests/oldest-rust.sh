@@ -12,13 +12,12 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../scripts/common.sh"
+# shellcheck source-path=SCRIPTDIR source=tree.sh
+source "$ROOT/tests/tree.sh"
 
+# shellcheck disable=SC2034  # tree.sh reads it
 SUITE=trixie
 TREE=$BUILD/oldest-rust
-# The variables that tell clients of registries about certificates, proxies and mirrors.
-VARIABLES='_proxy$|ca_?bundle|ca_?certs|ssl_cert|^pip_(cert|extra|index|proxy|trusted)|^npm_config_|^cargo_(http|net|regist|source)'
-# Commands that set those that this machine has.
-CLIENTS=
 
 main() {
     local who=${1:-} oldest found
@@ -36,7 +35,6 @@ main() {
         scripts/test "$@"
     else
         make_tree
-        configure_clients
         install_rust
         found=$(inside root "$(declare -f rust_version); rust_version")
         same_release "$found" "$oldest" || die "Debian's $SUITE has Rust $found, and Cargo.toml names $oldest: name another suite in $0"
@@ -53,64 +51,9 @@ same_release() {
     [[ $1 == "$2" || $1 == "$2".* ]]
 }
 
-make_tree() {
-    local mirror codename
-    need debootstrap
-    have debootstrap || die "debootstrap is missing: install it, or run this with Rust $(oldest_rust)"
-    # Another system than Debian has no mirror of it, and debootstrap then takes its own.
-    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-    mirror=$(apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' 'Origin: Debian' "Codename: $codename" 2>/dev/null |
-        sed -n 1p) || true
-    say "Making a Debian $SUITE in $TREE"
-    mkdir -p "$BUILD"
-    as_root rm -rf "$TREE"
-    as_root debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$TREE" ${mirror:+"$mirror"} >"$TREE.log" 2>&1 ||
-        die "debootstrap failed: see $TREE.log"
-}
-
-# How this machine reaches the registries: name servers, certificates, proxies and mirrors.
-configure_clients() {
-    local file home
-    for file in /etc/resolv.conf /etc/hosts /usr/local/share/ca-certificates /etc/pip.conf /etc/npmrc; do
-        [[ ! -e $file ]] || as_root cp -rL --parents "$file" "$TREE"
-    done
-    apt-config dump | grep -E '^Acquire::(https?|Check)' | as_root tee "$TREE/etc/apt/apt.conf.d/00machine" >/dev/null || true
-    # What is in skel, a new user has.
-    for file in .cargo/config.toml .config/pip/pip.conf .npmrc; do
-        [[ -e $HOME/$file ]] || continue
-        for home in root etc/skel; do
-            as_root install -D -m 644 "$HOME/$file" "$TREE/$home/$file"
-        done
-    done
-    for file in $(compgen -e | grep -iE "$VARIABLES"); do
-        CLIENTS+="export $file=${!file@Q}; "
-    done
-    inside root update-ca-certificates >/dev/null
-}
-
 install_rust() {
     inside root "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y rustc cargo git sudo" >>"$TREE.log" 2>&1 ||
         die "Rust could not be installed: see $TREE.log"
-}
-
-# clone root|user
-clone() {
-    local home=$TREE/home/$1
-    [[ $1 != root ]] || home=$TREE/root
-    rm -rf "$TREE.clone"
-    git clone --quiet --no-hardlinks "$ROOT" "$TREE.clone"
-    as_root mv "$TREE.clone" "$home/ngx-http-cors"
-    inside root "chown -R $1: ~$1/ngx-http-cors"
-}
-
-# inside root|user COMMAND: a login shell in the tree. What it starts ends with it, and its mounts are seen nowhere else.
-inside() {
-    # shellcheck disable=SC2016  # the variables are the inner shell's
-    as_root unshare --mount bash -euc '
-        mount --rbind /dev "$0/dev"
-        mount --rbind /sys "$0/sys"
-        exec unshare --pid --fork --kill-child --mount-proc --root="$0" --wd=/ "$@"' \
-        "$TREE" su --login "$1" -c "$CLIENTS$2"
 }
 
 main "$@"
