@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# A Debian of its own for a test: made by debootstrap in $TREE, of the release $SUITE. Both are set before this is sourced. What runs
-# there shares the network with this machine.
+# A Debian of its own for a test: made by debootstrap in $TREE, of the release $SUITE and, if it is another than this machine's, the
+# architecture $ARCH. What runs there shares the network with this machine.
 #
 # shellcheck shell=bash
 # shellcheck source=../scripts/common.sh
@@ -22,7 +22,8 @@ make_tree() {
     say "Making a Debian $SUITE in $TREE"
     mkdir -p "$BUILD"
     as_root rm -rf "$TREE"
-    as_root debootstrap --variant=minbase --include=ca-certificates "$SUITE" "$TREE" ${mirror:+"$mirror"} >"$TREE.log" 2>&1 ||
+    as_root debootstrap --variant=minbase --include=ca-certificates ${ARCH:+"--arch=$ARCH"} \
+        "$SUITE" "$TREE" ${mirror:+"$mirror"} >"$TREE.log" 2>&1 ||
         die "debootstrap failed: see $TREE.log"
     configure_clients
 }
