@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""run.py --nginx NGINX --module MODULE [PART...]: configurations, applications, migration
+"""run.py --nginx NGINX --module MODULE [PART...]: configurations, applications, migration, Kubernetes manifests
 
 scripts/test apps installs what these take, and runs them all."""
 
@@ -8,7 +8,7 @@ import importlib
 
 import harness
 
-PARTS = ["configurations", "applications", "migration"]
+PARTS = ["configurations", "applications", "migration", "manifests"]
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--nginx", required=True)
