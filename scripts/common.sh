@@ -191,6 +191,16 @@ command_cargo() {
         cargo "$1" --profile command --package cors-cli --target-dir target/command "${@:2}") >&2
 }
 
+# cargo_tool NAME VERSION: the path of that command of cargo, which is compiled once.
+cargo_tool() {
+    local at=$BUILD/cargo-tools/$1-$2
+    if [[ ! -x $at/bin/$1 ]]; then
+        say "Installing $1 $2"
+        cargo install --quiet --locked --root "$at" --version "$2" "$1" >&2 || die "could not install $1: see cargo's message above"
+    fi
+    printf '%s\n' "$at/bin/$1"
+}
+
 # venv NAME PACKAGE...: a Python with those packages, and nothing else, at build/venv/NAME; prints its path.
 venv() {
     local python=$BUILD/venv/$1/bin/python3

@@ -29,6 +29,8 @@ main() {
     check "it exports nginx's three tables and its two modules" \
         "$(nm -D --defined-only "$module" | awk '{print $3}' | LC_ALL=C sort | tr '\n' ' ')" \
         "ngx_http_cors_first_module ngx_http_cors_module ngx_module_names ngx_module_order ngx_modules "
+    check "its list of packages names the module, and those that it is made of" \
+        "$(grep -oE '"name": "(ngx-http-cors|cors-policy|psl|regex-automata)"' "${module%.so}.cdx.json" | sort -u | wc -l)" 4
     check "it is stripped" "$(readelf -S --wide "$module" | grep -cE '\.symtab|\.debug' || true)" 0
     # A distribution's compiler is in /usr on every machine, and its standard library names files there (/usr/lib/debug, and its
     # own source, which Debian calls /usr/src/rustc-1.85.1): the module has these from the library, whatever the flags.
@@ -44,7 +46,8 @@ main() {
     # It shares the compiler and the downloads with the first one, and lies below `build` to be out of git's sight.
     again=$BUILD/release-in-another-place
     rm -rf "$again"
-    mkdir -p "$again"
+    mkdir -p "$again/build"
+    ln -s "$BUILD/cargo-tools" "$again/build/cargo-tools"
     (cd "$ROOT" && cp -r Cargo.toml Cargo.lock build.rs src policy cli scripts "$again")
     check "a build in another place is the same, byte for byte" \
         "$(cmp "$module" "$("$again/scripts/build" --release | tail -n 1)" 2>&1)" ""
