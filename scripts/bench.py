@@ -21,6 +21,7 @@ import threading
 import time
 import typing
 
+import bench_build
 import bench_command
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "reliability"))
@@ -793,7 +794,7 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
     parser.add_argument("--plot")
-    parser.add_argument("--only", choices=["instructions", "throughput", "loading", "allocations", "command", "changes"])
+    parser.add_argument("--only", choices=["instructions", "throughput", "loading", "allocations", "command", "changes", "build"])
     args = parser.parse_args()
     bench = Bench(args.nginx, args.module, args.quick)
     wanted = lambda part: args.only in (None, part)
@@ -840,6 +841,14 @@ def main():
             print("\nFrom a changed file of origins to its effect, seconds\n\n| origins | median | most |\n| ---: | ---: | ---: |")
             for row in rows:
                 print(f"| {row['origins']:,} | {row['median']:.2f} | {row['most']:.2f} |")
+        # It takes a minute, and says nothing about requests.
+        if args.only == "build":
+            figures["build"], crates = bench_build.measure(bench.dir)
+            print("\nA clean build\n\n| seconds | of the processors | the module, stripped |\n| ---: | ---: | ---: |")
+            print("| {seconds:.0f} | {processor:.0f} | {size:,} |".format(**figures["build"]))
+            print("\n| crate | code |\n| --- | ---: |")
+            for crate, size in crates[:12]:
+                print(f"| `{crate}` | {size:,} |")
     finally:
         bench.close()
     if args.plot:
