@@ -113,6 +113,7 @@ unlink "$dir/nginx.pid";
 
 SKIP: {
 	skip 'such an nginx keeps the old configuration, which valgrind reports', 1 if $ENV{VALGRIND_LOGS};
+	skip 'such an nginx of OpenResty ends at a reload', 1 unless reloads_alone();
 
 	$t->write_file('error.log', '');
 	$t->write_file('list', "https://five.example\n");

@@ -14,7 +14,7 @@ use Test::More ();
 use Test::Nginx qw/ :DEFAULT http_content /;
 
 our @EXPORT = qw/ request get preflight cors header content allowed VARY
-	PREFLIGHT_VARY is_allowed is_denied serve connection exchange /;
+	PREFLIGHT_VARY is_allowed is_denied serve connection exchange reloads_alone /;
 
 # What the responses to a simple request, and to a preflight, depend on.
 use constant {
@@ -233,6 +233,11 @@ sub serve {
 			if $request;
 		close $client;
 	}
+}
+
+# Whether an nginx without a master can reload: that of OpenResty ends instead.
+sub reloads_alone {
+	return `$Test::Nginx::NGINX -v 2>&1` !~ m{openresty/};
 }
 
 sub _head { (split /\x0d?\n\x0d?\n/, $_[0] // '', 2)[0] // '' }

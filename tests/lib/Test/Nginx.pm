@@ -244,7 +244,7 @@ sub has_feature {
 sub has_version {
 	my ($self, $wanted) = @_;
 
-	my ($version) = $self->_build() =~ m{nginx/([\d.]+)}
+	my ($version) = $self->_build() =~ m{(?:nginx|openresty)/([\d.]+)}
 		or die "no version in what '$NGINX -V' says\n";
 
 	return version->parse("v$version") >= version->parse("v$wanted");
