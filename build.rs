@@ -88,7 +88,7 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ("ngx_http_core_main_conf_t", &["servers", "variables_keys", "phases"]),
     ("ngx_http_core_srv_conf_t", &["server_names", "ctx"]),
     ("ngx_http_server_name_t", &["name"]),
-    ("ngx_http_core_loc_conf_t", &["name", "regex", "loc_conf", "handler", "locations"]),
+    ("ngx_http_core_loc_conf_t", &["name", "loc_conf", "handler", "locations"]),
     ("ngx_http_location_queue_t", &["queue", "exact", "inclusive"]),
     ("ngx_queue_t", &["next"]),
     ("ngx_hash_keys_arrays_t", &["keys"]),
@@ -280,6 +280,9 @@ impl Layout {
         }
         if nginx.number >= HEADERS_ARE_LINKED {
             places.push(("ngx_table_elt_t", Some("next")));
+        }
+        if nginx.has("pcre") {
+            places.push(("ngx_http_core_loc_conf_t", Some("regex")));
         }
         Self { places }
     }

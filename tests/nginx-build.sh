@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # nginx's own build: --add-dynamic-module and --add-module, on the vendored source, and whether what comes of it answers. The
 # first is configured as nginx.org's packages are, and also loads what is in the package for them. The second is of a source whose
-# requests are laid out as in nginx 1.29.3 and later, where bindgen is wrong about bit-fields.
+# requests are laid out as in nginx 1.29.3 and later, where bindgen is wrong about bit-fields. For an nginx with as little in it as
+# configure allows, the module compiles.
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=../scripts/common.sh
@@ -44,6 +45,20 @@ main() {
             TEST_NGINX_BINARY=$tree/objs/nginx prove "${TESTS[@]}"
         fi
     done
+    smallest
+}
+
+# Without PCRE, zlib, OpenSSL and what needs them.
+smallest() {
+    local tree=$BUILD/nginx-build/smallest
+    rm -rf "$tree"
+    mkdir -p "$tree"
+    cp -RL "$BUILD/trees/vendored/src/." "$tree/"
+    say "Compiling the module for an nginx without PCRE"
+    (cd "$tree" && auto/configure --without-pcre --without-http_rewrite_module --without-http_gzip_module \
+        --without-http-cache --without-http_upstream_zone_module) >"$tree/build.log" 2>&1 || die "nginx's configure failed: see $tree/build.log"
+    NGINX_SOURCE_DIR=$tree NGINX_BUILD_DIR=$tree/objs cargo check --quiet --release --no-default-features --package ngx-http-cors \
+        --target-dir "$BUILD/nginx-build/cargo"
 }
 
 # Puts two bytes in front of the bit-fields where there are none yet.

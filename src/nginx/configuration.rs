@@ -140,6 +140,8 @@ impl Level<'_> {
         let modifier = match () {
             () if EXACT_MATCH.is_set(core) => "= ",
             () if NOREGEX.is_set(core) => "^~ ",
+            // Without PCRE, nginx has none of these.
+            #[cfg(ngx_feature = "pcre")]
             () if !core.regex.is_null() => "~ ",
             () => "",
         };
