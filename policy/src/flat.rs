@@ -359,6 +359,15 @@ mod tests {
         assert_eq!((contents.doubts[0].0, &contents.doubts[0].1.reason), (7, &Reason::MisspeltScheme));
     }
 
+    #[test]
+    fn many_values_of_one_concern_do_not_hide_another() {
+        let insecure: String = (0..2 * MOST_MISTAKES).map(|i| format!("http://t{i}.example\n")).collect();
+        let contents = insecure + "https://*.com";
+        let contents = check(contents.as_bytes()).ok().unwrap();
+        let lines: Vec<_> = problems(&contents.concerns, true).iter().map(|(concern, _)| concern.place).collect();
+        assert_eq!(lines, [1, 2 * MOST_MISTAKES + 1]);
+    }
+
     proptest! {
         #[test]
         fn agrees_with_the_rules_of_a_configuration(

@@ -287,6 +287,19 @@ pub fn fold(a: u64, b: u64) -> u64 {
 }
 
 #[cfg(test)]
+impl Table {
+    /// The largest number of taken slots in a row.
+    pub(crate) fn longest_run(&self) -> usize {
+        let mut run = 0;
+        let lengths = self.slots.iter().chain(&self.slots).map(|slot| {
+            run = if key_of(*slot) == 0 { 0 } else { run + 1 };
+            run
+        });
+        lengths.max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -305,12 +318,7 @@ mod tests {
             assert!(set.insert(format!("https://tenant-{i}.example.com").as_bytes()));
         }
         assert_eq!(set.0.len(), 100_000);
-        let mut run = 0;
-        let mut longest = 0;
-        for slot in set.0.slots.iter().chain(&set.0.slots) {
-            run = if key_of(*slot) == 0 { 0 } else { run + 1 };
-            longest = longest.max(run);
-        }
+        let longest = set.0.longest_run();
         assert!(longest < 128, "{longest} slots in a row are taken");
     }
 
