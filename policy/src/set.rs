@@ -312,6 +312,31 @@ mod tests {
     }
 
     #[test]
+    fn memory_of_a_fixed_size_is_never_overfilled() {
+        let (mut slots, mut bytes) = ([0; 8], [0; 100]);
+        let mut writer = Writer::new(&mut slots, &mut bytes);
+        for value in ["", "a", "b", "a", "c", "d", "e", "f"] {
+            writer.insert(value.as_bytes(), hash(value.as_bytes()));
+        }
+        assert_eq!(writer.count, 4);
+        let view = View::new(&slots, &bytes);
+        for (value, is_there) in [("", false), ("a", true), ("d", true), ("e", false)] {
+            assert_eq!(view.contains(value.as_bytes()), is_there, "{value}");
+        }
+    }
+
+    #[test]
+    fn no_memory_is_kept_for_growing() {
+        let mut set = Set::default();
+        for i in 0..1000 {
+            set.insert(format!("https://t{i}.example").as_bytes());
+        }
+        set.shrink();
+        assert_eq!(set.0.bytes.capacity(), set.0.bytes.len());
+        assert!(set.contains(b"https://t999.example"));
+    }
+
+    #[test]
     fn runs_stay_short_with_a_hundred_thousand_origins() {
         let mut set = Set::default();
         for i in 0..100_000 {
