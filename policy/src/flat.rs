@@ -368,6 +368,15 @@ mod tests {
         assert_eq!(lines, [1, 2 * MOST_MISTAKES + 1]);
     }
 
+    #[test]
+    fn a_large_file_has_a_limited_number_of_remarks() {
+        for line in ["https://*.com\n", "htps://a.example\n"] {
+            let contents = line.repeat(MOST_MISTAKES + 7);
+            let contents = check(contents.as_bytes()).ok().unwrap();
+            assert_eq!(contents.concerns.len() + contents.doubts.len(), MOST_MISTAKES, "{line}");
+        }
+    }
+
     proptest! {
         #[test]
         fn agrees_with_the_rules_of_a_configuration(
