@@ -85,11 +85,6 @@ impl Expressions {
         }
     }
 
-    /// Whether the set is empty.
-    pub fn is_empty(&self) -> bool {
-        self.automata.is_empty() && self.lazy.is_empty()
-    }
-
     /// Whether an origin that is matched is known to be well-formed without being parsed.
     pub fn vouches_for(&self, origin: &[u8]) -> bool {
         self.well_formed && origin.len() <= SHORT

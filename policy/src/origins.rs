@@ -467,6 +467,14 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_allows_no_origin_whose_parts_are_too_long() {
+        let origins = build(&[], &[r"^https://\w+\.example$"]);
+        for (len, allowed) in [(1, true), (63, true), (64, false), (200, false)] {
+            assert_eq!(origins.allows(format!("https://{}.example", "a".repeat(len)).as_bytes()), allowed, "{len}");
+        }
+    }
+
+    #[test]
     fn any_must_be_alone() {
         type Add = fn(&mut OriginsBuilder<()>) -> Result<(), Problem>;
         let others: [(&str, Add); 6] = [
