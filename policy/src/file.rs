@@ -113,7 +113,7 @@ mod tests {
             assert!(found[0].to_string().len() < 600, "{}", found[0]);
         }
         assert_eq!(lines(format!("# {long}").as_bytes()).count(), 0);
-        let reason = |len: usize| lines(long[..len].as_bytes()).next().unwrap().1.unwrap_err().reason;
+        let reason = |len: usize| lines(&long.as_bytes()[..len]).next().unwrap().1.unwrap_err().reason;
         assert_eq!((reason(MAX_VALUE), reason(MAX_VALUE + 1)), (Reason::NoScheme, Reason::LongLine));
     }
 }
