@@ -243,8 +243,11 @@ mod tests {
             let fitting = rows.iter().take_while(|row| row.is_some()).count();
             assert!(rows[fitting..].iter().all(Option::is_none));
             assert!((fitting < 1000 / 15) && (words < 100 || fitting * 16 + 40 > words), "{fitting} in {words}");
-            for row in rows.into_iter().flatten() {
-                assert!(tally.counters(row, 63).is_some());
+            for row in rows.iter().flatten() {
+                STATUSES.into_iter().for_each(|status| count(tally.counters(*row, 63).unwrap(), status));
+            }
+            for (row, name) in rows.into_iter().flatten().zip(names(0..100)) {
+                assert_eq!((tally.name(row), tally.sums(row)), (name, [1; COUNTERS]), "{words}");
             }
             assert!(tally.used() <= words.max(8));
         }
