@@ -674,6 +674,19 @@ mod tests {
     }
 
     #[test]
+    fn one_insecure_origin_among_others_is_enough() {
+        for (source, is_insecure) in [
+            (r"^http://(a\.example|localhost)$", true),
+            (r"^http://(localhost|z\.example)$", true),
+            (r"^https?://a\.example$", true),
+            (r"^https://a\.example$", false),
+            (r"^http://localhost(:\d+)?$", false),
+        ] {
+            assert_eq!(check(source.as_bytes()).ok().unwrap().is_insecure, is_insecure, "{source}");
+        }
+    }
+
+    #[test]
     fn which_expressions_vouch_for_what_they_match() {
         for source in
             [r"https://app\.example\.com", r"^https?://\w+\.example\.com$", r"https://pr-\d+\.example\.dev:8443"]

@@ -326,6 +326,21 @@ mod tests {
     }
 
     #[test]
+    fn equal_hashes_are_not_enough() {
+        let stored = "https://aaaaaaaaaaaaaaaa.example";
+        let mut set = Set::default();
+        set.insert(stored.as_bytes());
+        // The same place in the table, and the same key there.
+        let is_alike = |other: &String| (hash(stored.as_bytes()) ^ hash(other.as_bytes())) & 0xffff_0007 == 0;
+        let same_start = (0..1 << 24).map(|i| format!("https://aaaaaaaa{i:08x}.example")).find(is_alike).unwrap();
+        let same_end = (0..1 << 24).map(|i| format!("http://b{i:08x}aaaaaaaa.example")).find(is_alike).unwrap();
+        for other in [same_start, same_end] {
+            assert_eq!((other.len(), set.contains_medium(other.as_bytes())), (stored.len(), false), "{other}");
+        }
+        assert!(set.contains_medium(stored.as_bytes()));
+    }
+
+    #[test]
     fn no_memory_is_kept_for_growing() {
         let mut set = Set::default();
         for i in 0..1000 {
