@@ -585,7 +585,7 @@ mod tests {
     #[test]
     fn doubts() {
         type Doubt = (Reason, Option<&'static str>);
-        let rows: [(&str, &[Doubt]); 37] = [
+        let rows: [(&str, &[Doubt]); 39] = [
             (r"^https://a\.example$", &[]),
             (r"^https://.*\.example\.com$", &[]),
             (r"https://[^.]+\.example", &[]),
@@ -635,6 +635,8 @@ mod tests {
                 r"^https://(app|WWW)\.Example\.com\W?$",
                 &[(Reason::NeverMatches, Some(r"^https://(app|www)\.example\.com\W?$"))],
             ),
+            (r"^https://A+\.example$", &[(Reason::NeverMatches, Some(r"^https://a+\.example$"))]),
+            (r"^app://Local$", &[(Reason::NeverMatches, Some(r"^app://local$"))]),
             (r"^null$", &[(Reason::NeverMatches, None)]),
             (r"^https://Example\.com$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
             (r"^https://example\.com/$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
@@ -671,6 +673,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_long_line_is_not_suggested() {
+        let of = |labels: usize| directive(&format!("https://{}example", r"a\.".repeat(labels)));
+        assert_eq!(of(1).as_deref(), Some(r"cors_allow_origin_regex ^https://a\.example$"));
+        assert_eq!(of(80), None);
     }
 
     #[test]
