@@ -585,7 +585,7 @@ mod tests {
     #[test]
     fn doubts() {
         type Doubt = (Reason, Option<&'static str>);
-        let rows: [(&str, &[Doubt]); 39] = [
+        let rows: [(&str, &[Doubt]); 42] = [
             (r"^https://a\.example$", &[]),
             (r"^https://.*\.example\.com$", &[]),
             (r"https://[^.]+\.example", &[]),
@@ -635,6 +635,9 @@ mod tests {
                 r"^https://(app|WWW)\.Example\.com\W?$",
                 &[(Reason::NeverMatches, Some(r"^https://(app|www)\.example\.com\W?$"))],
             ),
+            (r"^https://a.\.example$", &[]),
+            (r"^https://(a.b)+\.example$", &[(Reason::UnescapedDot, Some(r"^https://(a\.b)+\.example$"))]),
+            (r"^https://[a].example$", &[(Reason::UnescapedDot, Some(r"^https://[a]\.example$"))]),
             (r"^https://A+\.example$", &[(Reason::NeverMatches, Some(r"^https://a+\.example$"))]),
             (r"^app://Local$", &[(Reason::NeverMatches, Some(r"^app://local$"))]),
             (r"^null$", &[(Reason::NeverMatches, None)]),
