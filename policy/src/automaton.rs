@@ -226,3 +226,22 @@ pub(crate) fn on_origins(hir: &Hir) -> Hir {
         HirKind::Alternation(subs) => Hir::alternation(all(subs)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expression::parse;
+
+    fn automaton(sources: &[&str]) -> Automaton {
+        let parsed: Vec<_> = sources.iter().map(|source| parse(source).ok().unwrap()).collect();
+        Automaton::new(&parsed, SINGLE_SIZE_LIMIT).unwrap()
+    }
+
+    #[test]
+    fn a_comparison_that_takes_too_long_gives_up() {
+        let (ours, theirs) = (automaton(&["https://.*a.{11}"]), automaton(&["https://.*b.{11}"]));
+        assert_eq!(ours.matches_with(&theirs, |_| false), None);
+        assert_eq!(ours.matches_with(&theirs, |matched| matched == 0), Some(true));
+        assert_eq!(ours.matches_with(&automaton(&["https://a"]), |matched| matched == 1), Some(false));
+    }
+}

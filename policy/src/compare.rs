@@ -212,7 +212,9 @@ mod tests {
 
     #[test]
     fn what_is_allowed_beyond() {
-        let rows: [(&str, &[&str], Option<&str>); 17] = [
+        let rows: [(&str, &[&str], Option<&str>); 19] = [
+            ("https://*.a.example", &["*"], None),
+            ("~.*", &["null", "*"], None),
             ("https://a.example", &[], Some("https://a.example")),
             ("https://a.example", &["https://a.example"], None),
             ("https://a.example", &["https://*.example"], None),
@@ -258,6 +260,13 @@ mod tests {
             assert_eq!(common(&values[0], &values[1]).unwrap().as_deref(), expected, "{one} {other}");
             assert_eq!(common(&values[1], &values[0]).unwrap().as_deref(), expected, "{other} {one}");
         }
+    }
+
+    #[test]
+    fn a_comparison_that_takes_too_long_gives_up() {
+        let values = list(&["~https://.*a.{11}", "~https://.*b.{11}"]);
+        assert_eq!(common(&values[0], &values[1]), Err(TooLarge));
+        assert_eq!(common(&values[0], &list(&["http://a.example"])[0]), Ok(None));
     }
 
     #[test]

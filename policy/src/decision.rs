@@ -277,7 +277,27 @@ mod tests {
             for (enforce, expected) in [(false, plain), (true, enforced)] {
                 let (status, _) = decide(&rules(&["https://a.example"], enforce), &facts);
                 assert_eq!(status.as_str(), expected, "{facts:?} {enforce}");
+                assert_eq!(status.is_preflight(), expected.starts_with("PREFLIGHT"), "{expected}");
             }
+        }
+    }
+
+    #[test]
+    fn values_of_variables_allow_in_addition() {
+        let rules = rules(&["https://a.example"], false);
+        let (a, b) = (Field::One(b"https://a.example"), Field::One(b"https://b.example"));
+        let rows = [
+            (a, Evaluated::Denied, Some("https://a.example")),
+            (b, Evaluated::Denied, None),
+            (b, Evaluated::Allowed, Some("https://b.example")),
+            (b, Evaluated::Any, Some("*")),
+            (Field::Absent, Evaluated::Any, Some("*")),
+            (Field::Absent, Evaluated::Allowed, None),
+            (Field::Many, Evaluated::Allowed, None),
+        ];
+        for (origin, evaluated, expected) in rows {
+            let value = rules.grant(origin, || evaluated).value(&Facts { origin, ..Facts::default() });
+            assert_eq!(value, expected.map(str::as_bytes), "{origin:?} {evaluated:?}");
         }
     }
 

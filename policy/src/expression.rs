@@ -85,11 +85,6 @@ impl Expressions {
         }
     }
 
-    /// Whether the set is empty.
-    pub fn is_empty(&self) -> bool {
-        self.automata.is_empty() && self.lazy.is_empty()
-    }
-
     /// Whether an origin that is matched is known to be well-formed without being parsed.
     pub fn vouches_for(&self, origin: &[u8]) -> bool {
         self.well_formed && origin.len() <= SHORT
@@ -590,7 +585,7 @@ mod tests {
     #[test]
     fn doubts() {
         type Doubt = (Reason, Option<&'static str>);
-        let rows: [(&str, &[Doubt]); 37] = [
+        let rows: [(&str, &[Doubt]); 42] = [
             (r"^https://a\.example$", &[]),
             (r"^https://.*\.example\.com$", &[]),
             (r"https://[^.]+\.example", &[]),
@@ -640,6 +635,11 @@ mod tests {
                 r"^https://(app|WWW)\.Example\.com\W?$",
                 &[(Reason::NeverMatches, Some(r"^https://(app|www)\.example\.com\W?$"))],
             ),
+            (r"^https://a.\.example$", &[]),
+            (r"^https://(a.b)+\.example$", &[(Reason::UnescapedDot, Some(r"^https://(a\.b)+\.example$"))]),
+            (r"^https://[a].example$", &[(Reason::UnescapedDot, Some(r"^https://[a]\.example$"))]),
+            (r"^https://A+\.example$", &[(Reason::NeverMatches, Some(r"^https://a+\.example$"))]),
+            (r"^app://Local$", &[(Reason::NeverMatches, Some(r"^app://local$"))]),
             (r"^null$", &[(Reason::NeverMatches, None)]),
             (r"^https://Example\.com$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
             (r"^https://example\.com/$", &[(Reason::NeverMatches, Some(r"^https://example\.com$"))]),
@@ -675,6 +675,26 @@ mod tests {
                     prop_assert!(checked.doubts.is_empty() && checked.exposure.any.is_none(), "{} for {}", suggestion, source);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_not_suggested() {
+        let of = |labels: usize| directive(&format!("https://{}example", r"a\.".repeat(labels)));
+        assert_eq!(of(1).as_deref(), Some(r"cors_allow_origin_regex ^https://a\.example$"));
+        assert_eq!(of(80), None);
+    }
+
+    #[test]
+    fn one_insecure_origin_among_others_is_enough() {
+        for (source, is_insecure) in [
+            (r"^http://(a\.example|localhost)$", true),
+            (r"^http://(localhost|z\.example)$", true),
+            (r"^https?://a\.example$", true),
+            (r"^https://a\.example$", false),
+            (r"^http://localhost(:\d+)?$", false),
+        ] {
+            assert_eq!(check(source.as_bytes()).ok().unwrap().is_insecure, is_insecure, "{source}");
         }
     }
 

@@ -134,6 +134,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_a_single_field_has_a_value() {
+        let mut field = Field::default();
+        for (value, is_absent, one) in
+            [(None, true, None), (Some("a"), false, Some("a")), (Some("a"), false, None), (Some("b"), false, None)]
+        {
+            value.into_iter().for_each(|value: &str| field.add(value.as_bytes()));
+            assert_eq!((field.is_absent(), field.one()), (is_absent, one.map(str::as_bytes)), "{value:?}");
+        }
+    }
+
+    #[test]
     fn of_several_sites_the_strictest_counts() {
         let rows: [(&[&str], Site); 11] = [
             (&[], Site::Absent),

@@ -74,11 +74,14 @@ mod tests {
 
     #[test]
     fn every_mistake_with_its_line() {
-        let rows: [(&[u8], Reason, Option<&str>); 10] = [
+        let rows: [(&[u8], Reason, Option<&str>); 13] = [
             (b"*", Reason::AnyInFile, None),
             (b"$origins", Reason::VariableInFile, None),
             (br"^https://a\.example$", Reason::ExpressionInFile, None),
             (br"https://(a|b)\.example", Reason::ExpressionInFile, None),
+            (b"^https://a.example$", Reason::ExpressionInFile, None),
+            (b"https://a[12].example", Reason::ExpressionInFile, None),
+            (b"https://a[12", Reason::BadHost, None),
             (b"https://a.example https://b.example", Reason::SeveralInLine, None),
             (b"https://a.example,https://b.example", Reason::SeveralInLine, None),
             (b"a.example", Reason::NoScheme, Some("https://a.example")),
@@ -110,5 +113,7 @@ mod tests {
             assert!(found[0].to_string().len() < 600, "{}", found[0]);
         }
         assert_eq!(lines(format!("# {long}").as_bytes()).count(), 0);
+        let reason = |len: usize| lines(&long.as_bytes()[..len]).next().unwrap().1.unwrap_err().reason;
+        assert_eq!((reason(MAX_VALUE), reason(MAX_VALUE + 1)), (Reason::NoScheme, Reason::LongLine));
     }
 }

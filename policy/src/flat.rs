@@ -359,6 +359,24 @@ mod tests {
         assert_eq!((contents.doubts[0].0, &contents.doubts[0].1.reason), (7, &Reason::MisspeltScheme));
     }
 
+    #[test]
+    fn many_values_of_one_concern_do_not_hide_another() {
+        let insecure: String = (0..2 * MOST_MISTAKES).map(|i| format!("http://t{i}.example\n")).collect();
+        let contents = insecure + "https://*.com";
+        let contents = check(contents.as_bytes()).ok().unwrap();
+        let lines: Vec<_> = problems(&contents.concerns, true).iter().map(|(concern, _)| concern.place).collect();
+        assert_eq!(lines, [1, 2 * MOST_MISTAKES + 1]);
+    }
+
+    #[test]
+    fn a_large_file_has_a_limited_number_of_remarks() {
+        for line in ["https://*.com\n", "htps://a.example\n"] {
+            let contents = line.repeat(MOST_MISTAKES + 7);
+            let contents = check(contents.as_bytes()).ok().unwrap();
+            assert_eq!(contents.concerns.len() + contents.doubts.len(), MOST_MISTAKES, "{line}");
+        }
+    }
+
     proptest! {
         #[test]
         fn agrees_with_the_rules_of_a_configuration(

@@ -159,6 +159,9 @@ mod tests {
             ("Always", None),
             ("anything.example", None),
             ("%", None),
+            ("%%", None),
+            ("%a/b%", None),
+            ("a<b", None),
             ("https://self", None),
         ];
         for (value, expected) in rows {

@@ -112,6 +112,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn references_are_freed() {
+        let automaton = Arc::downgrade(&origins());
+        free_references();
+        // Other tests may still use it.
+        let is_freed = |_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            automaton.upgrade().is_none()
+        };
+        assert!((0..3000).any(is_freed));
+    }
+
     proptest! {
         #[test]
         fn well_formed_is_what_is_parsed(

@@ -166,6 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_tokens() {
+        let rows = [
+            ("a", true),
+            ("a, b,,", true),
+            ("", false),
+            (" , ", false),
+            ("a, b c", false),
+            ("a b, c", false),
+            ("a:b", false),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(are_tokens(line.as_bytes()), expected, "{line:?}");
+        }
+    }
+
+    #[test]
     fn tokens_within() {
         let rows = [
             ("X-Own:", Some("X-Own")),

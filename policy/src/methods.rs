@@ -124,11 +124,12 @@ mod tests {
     fn what_is_permitted() {
         assert_eq!(add(&["GET", "POST", "x-own"]).unwrap().value(), "GET, POST, x-own");
         assert_eq!(add(&["*"]).unwrap().value(), "*");
+        assert_eq!(Methods::safelisted().value(), "GET, HEAD, POST");
     }
 
     #[test]
     fn what_is_prohibited() {
-        let rows: [(&[&str], Reason, Option<&str>); 33] = [
+        let rows: [(&[&str], Reason, Option<&str>); 34] = [
             (&["get"], Reason::MethodCase, Some("GET")),
             (&["patch"], Reason::MethodCase, Some("PATCH")),
             (&["Delete"], Reason::MethodCase, Some("DELETE")),
@@ -162,6 +163,7 @@ mod tests {
             (&["$method"], Reason::Variable, None),
             (&["GET", "*"], Reason::AnyNotAlone, None),
             (&["PUT", "PUT"], Reason::Duplicate, None),
+            (&["*", "*"], Reason::Duplicate, None),
         ];
         for (values, reason, suggestion) in rows {
             let problem = add(values).unwrap_err();
@@ -219,7 +221,9 @@ mod tests {
         {
             assert_eq!(methods.allows(method.as_bytes()), allowed, "{method}");
         }
+        assert!(!methods.is_any());
         let any = add(&["*"]).unwrap();
+        assert!(any.is_any());
         assert!(any.allows(b"anything") && !any.allows(b"any thing"));
     }
 }

@@ -83,11 +83,11 @@ fn near<'v>(value: &'v [u8], origin: &Tuple<'_>) -> Option<Near<'v>> {
     let (scheme, rest) = value.split_once("://")?;
     let (authority, slash) = rest.strip_suffix('/').map_or((rest, false), |rest| (rest, true));
     let (host, port) = authority.split_at(origin::host_len(authority));
-    let domain = host.strip_prefix('.');
+    // A dot alone is a host.
+    let domain = host.strip_prefix('.').filter(|domain| !domain.is_empty());
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
     let own = text(origin.host);
-    let is_below =
-        |own: &str, host: &str| own.strip_suffix(host).is_some_and(|rest| rest.ends_with('.') && rest.len() > 1);
+    let is_below = |own: &str, host: &str| own.strip_suffix(host).is_some_and(|rest| rest.ends_with('.'));
     let same_host = domain.map_or(own == host, |domain| is_below(own, domain));
     let same_scheme = text(origin.scheme) == scheme;
     let same_port = port == ":*" || text(origin.port) == port;
@@ -142,6 +142,9 @@ mod tests {
             ("https://tenants.example:1", "https://*.tenants.example:* (only subdomains of it)"),
             ("https://localhost:3000", "http://localhost:* (another scheme)"),
             ("http://[::1]:3001", "http://[::1]:3000 (another port)"),
+            ("tauri://.", "app://. (another scheme)"),
+            ("https://app.example.com", ""),
+            ("https://other.example.", ""),
             ("https://xapp.example.com", ""),
             ("https://other.example", ""),
             ("https://app.example.com/", ""),

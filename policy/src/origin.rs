@@ -280,6 +280,7 @@ mod tests {
         let longest = format!("{}://{label}.{label}.{label}.{}:65535", "s".repeat(64), "a".repeat(61));
         assert_eq!(longest.len(), MAX_ORIGIN);
         assert!(parse(longest.as_bytes()).is_some());
+        assert!(parse(format!("https://a.{label}").as_bytes()).is_some());
     }
 
     #[test]

@@ -467,13 +467,41 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_allows_no_origin_whose_parts_are_too_long() {
+        let origins = build(&[], &[r"^https://\w+\.example$"]);
+        for (len, allowed) in [(1, true), (63, true), (64, false), (200, false)] {
+            assert_eq!(origins.allows(format!("https://{}.example", "a".repeat(len)).as_bytes()), allowed, "{len}");
+        }
+    }
+
+    #[test]
     fn any_must_be_alone() {
-        let mut builder = OriginsBuilder::default();
-        builder.add(b"*", ()).unwrap();
-        assert_eq!(builder.add(b"https://a.example", ()).unwrap_err().reason, Reason::AnyNotAlone);
-        let mut builder = OriginsBuilder::default();
-        builder.add_expression(b"^https://a$", ()).unwrap();
-        assert_eq!(builder.add(b"*", ()).unwrap_err().reason, Reason::AnyNotAlone);
+        type Add = fn(&mut OriginsBuilder<()>) -> Result<(), Problem>;
+        let others: [(&str, Add); 6] = [
+            ("an origin", |builder| builder.add(b"https://a.example", ())),
+            ("a pattern", |builder| builder.add(b"https://*.a.example", ())),
+            ("an expression", |builder| builder.add_expression(b"^https://a$", ()).map(drop)),
+            ("an expression that is not built", |builder| builder.note_expression(b"^https://a$")),
+            ("a variable", |builder| builder.add_variable()),
+            ("a file", |builder| builder.add_file([].into_iter())),
+        ];
+        for (name, add) in others {
+            let mut builder = OriginsBuilder::default();
+            builder.add(b"*", ()).unwrap();
+            assert_eq!(add(&mut builder).unwrap_err().reason, Reason::AnyNotAlone, "{name}");
+            let mut builder = OriginsBuilder::default();
+            add(&mut builder).unwrap();
+            assert_eq!(builder.add(b"*", ()).unwrap_err().reason, Reason::AnyNotAlone, "{name}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_are_not_built_are_checked() {
+        let mut builder = OriginsBuilder::<()>::default();
+        builder.note_expression(b",").unwrap();
+        assert_eq!(builder.add(b"*", ()), Ok(()));
+        assert!(matches!(builder.note_expression(b"(").unwrap_err().reason, Reason::Expression(_)));
+        assert_eq!(builder.check_wildcard_is_alone().unwrap_err().reason, Reason::AnyNotAlone);
     }
 
     #[test]
@@ -560,6 +588,16 @@ mod tests {
         );
         assert_eq!(builder.add(b"httpx://*.com", ()).unwrap_err().suggestion, None);
         assert!(builder.build().0.allows(b"htps://a.example"));
+    }
+
+    #[test]
+    fn concerns_without_the_rules() {
+        let mut builder = OriginsBuilder::default();
+        builder.add(b"http://a.example", 7).unwrap();
+        builder.add(b"https://a.example", 8).unwrap();
+        let concerns = builder.into_concerns();
+        let places: Vec<_> = problems(&concerns, true).into_iter().map(|(concern, _)| concern.place).collect();
+        assert_eq!(places, [7]);
     }
 
     #[test]

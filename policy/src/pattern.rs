@@ -63,7 +63,7 @@ impl<'a> Parts<'a> {
             host = rest;
         }
         let port = match host {
-            [rest @ .., b':'] if host.len() < authority.len() => rest.len(),
+            [rest @ .., b':'] => rest.len(),
             _ => authority.len(),
         };
         let (host, port) = authority.split_at(port);
@@ -272,5 +272,24 @@ mod tests {
         }
         assert!(set.matches(b"https://x.t777.example"));
         assert!(!set.matches(b"https://x.t1000.example"));
+        let longest = set.keys.longest_run();
+        assert!(longest < 64, "{longest} slots in a row are taken");
+    }
+
+    #[test]
+    fn long_hosts() {
+        let label = "a".repeat(60);
+        let set = patterns(&[&format!("https://*.{label}.{label}.example"), "https://*.b.example"]);
+        let rows = [
+            (format!("https://x.{label}.{label}.example"), true),
+            (format!("https://{label}.{label}.example"), false),
+            (format!("https://x.{label}.example"), false),
+            (format!("https://{}b.example", "a.".repeat(122)), true),
+            (format!("https://{}ab.b.example", "a.".repeat(121)), false),
+            (format!("https://{}b.example", "a.".repeat(200)), false),
+        ];
+        for (origin, covered) in rows {
+            assert_eq!(set.matches(origin.as_bytes()), covered, "{origin}");
+        }
     }
 }

@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn formats_by_accept() {
-        let rows: [(&[&str], Format); 12] = [
+        let rows: [(&[&str], Format); 13] = [
             (&[], Format::Prometheus),
             (&["*/*"], Format::Prometheus),
             (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Format::Html),
@@ -318,6 +318,7 @@ mod tests {
             ),
             (&["application/json"], Format::Json),
             (&["text/html;q=0.5", "Application/JSON; Q=0.6"], Format::Json),
+            (&["application/json;q=0.5, text/html;q=0.6"], Format::Html),
             (&["text/*, application/json;q=0.9"], Format::Prometheus),
             (&["text/plain;q=0, */*"], Format::Json),
             (&["image/png"], Format::Prometheus),
@@ -331,6 +332,20 @@ mod tests {
         for format in Format::ALL {
             assert!(format.content_type().starts_with(format.media_type()));
         }
+    }
+
+    #[test]
+    fn formats_by_name() {
+        for (name, format, start) in [
+            ("prometheus", Format::Prometheus, "# HELP nginx_cors_requests_total "),
+            ("json", Format::Json, "{\"version\":1,"),
+            ("html", Format::Html, "<!doctype html>"),
+        ] {
+            assert_eq!(Format::of_name(name.as_bytes()), Some(format));
+            let text = format.write(&report());
+            assert!(text.starts_with(start), "{text}");
+        }
+        assert_eq!(Format::of_name(b"JSON"), None);
     }
 
     #[test]
@@ -405,6 +420,26 @@ mod tests {
         assert!(!text.contains("a.example"), "no client input");
         assert_eq!(text.matches("nginx_cors_requests_total{").count(), 2 * STATUSES.len());
         assert!(text.ends_with('\n'));
+    }
+
+    #[test]
+    fn members_of_the_json() {
+        let json = json::write(&report());
+        let odd = r#""\"a\"\\\n\u003c/script\u003e\u003cb\u003e""#;
+        for part in [
+            format!(r#""zone":{{"name":{odd},"since":50,"bytes":1000,"used":10,"denials":5}}"#),
+            format!(r#"{{"policy":{odd},"dry_run":false,"in_use":true,"requests":{{"#),
+            r#""denied":3,"#.to_owned(),
+            r#"{"directive":"cors_allow_headers X-B;","note":null,"count":20}"#.to_owned(),
+            r#"{"policy":"dry","dry_run":true,"status":"denied","origin":"https://a.example","method":null,"header":"X-B","count":20,"error":1,"first":100,"last":200,"directive":"cors_allow_headers X-B;","note":null}"#.to_owned(),
+            r#""method":"get","header":null,"count":5,"error":1,"first":100,"last":200,"directive":null,"note":"is "#.to_owned(),
+            format!(r#""files":[{{"file":{odd},"errors":2,"origins":1000,"loaded":250}}]"#),
+        ] {
+            assert!(json.contains(&part), "{part} in {json}");
+        }
+        let mut report = report();
+        report.denials.iter_mut().for_each(|denial| denial.what = What::Origins);
+        assert!(!json::write(&report).contains("https://a.example\","), "there is no single origin");
     }
 
     #[test]

@@ -108,8 +108,8 @@ fn examine(value: &[u8]) -> Result<Rule<'_>, Reason> {
     }
     let (scheme, authority) = text.split_once("://").ok_or(Reason::NoScheme)?;
     let (before, port) = match authority.strip_suffix(":*") {
-        Some(host) if !host.ends_with(']') || host.starts_with('[') => (host, ":*"),
-        _ => (authority, ""),
+        Some(host) => (host, ":*"),
+        None => (authority, ""),
     };
     let rest = before.strip_prefix("*.").unwrap_or(before);
     if scheme.contains('*') || rest.contains('*') {
@@ -261,8 +261,7 @@ fn check_exact_parts(scheme: &str, rest: &str) -> Result<(), Reason> {
 
 fn check_port(scheme: &str, port: &str) -> Result<(), Reason> {
     let digits = match port.strip_prefix(':') {
-        None if port.is_empty() => return Ok(()),
-        None => return Err(Reason::BadHost),
+        None => return Ok(()),
         Some("") => return Err(Reason::NoPort),
         Some(digits) => digits,
     };
@@ -514,7 +513,8 @@ mod tests {
         let is_expression = |source| Reason::IsExpression(format!("cors_allow_origin_regex {source}"));
         let long_label = format!("https://{}.example", "a".repeat(64));
         let long_host = format!("https://{}com", "abc.".repeat(63));
-        let rows: [(&str, Reason, Option<&str>); 123] = [
+        let long_domain = format!("https://*.{}aaaa", "a.".repeat(124));
+        let rows: [(&str, Reason, Option<&str>); 130] = [
             ("", Reason::Empty, None),
             ("example.com", Reason::NoScheme, Some("https://example.com")),
             ("localhost:3000", Reason::NoScheme, Some("http://localhost:3000")),
@@ -553,6 +553,7 @@ mod tests {
             ("https://münchen.example", Reason::NotAscii, Some("https://xn--mnchen-3ya.example")),
             ("https://*.münchen.example", Reason::NotAscii, Some("https://*.xn--mnchen-3ya.example")),
             ("https://xn--a.example", Reason::BadPunycode, None),
+            ("https://xn--", Reason::BadPunycode, None),
             ("https://xn--mnchen-psa.example", Reason::BadPunycode, Some("https://xn--mnchen-3ya.example")),
             ("https://*.xn--mnchen-psa.example:*", Reason::BadPunycode, Some("https://*.xn--mnchen-3ya.example:*")),
             ("https://xn--app-.example.com:8443", Reason::BadPunycode, Some("https://app.example.com:8443")),
@@ -622,6 +623,7 @@ mod tests {
             ("https://example.com/*", Reason::Wildcard, Some("https://example.com")),
             (&long_label, Reason::LongLabel, None),
             (&long_host, Reason::LongHost, None),
+            (&long_domain, Reason::LongHost, None),
             ("https://exa%6dple.com", Reason::BadHost, Some("https://example.com")),
             ("http://1", Reason::Ipv4Form, Some("http://0.0.0.1")),
             ("http://127.1", Reason::Ipv4Form, Some("http://127.0.0.1")),
@@ -637,7 +639,12 @@ mod tests {
             ("*://example.com", Reason::Wildcard, None),
             ("http://*:8080", Reason::Wildcard, None),
             ("http://*.127.0.0.1", Reason::WildcardAddress, None),
+            ("http://*.[::1]", Reason::WildcardAddress, None),
+            ("http://*.[::1]:*", Reason::WildcardAddress, None),
+            ("http://localhost:8080:*", Reason::Wildcard, Some("http://localhost:*")),
+            ("to=https://a.examplehttps://b.example", Reason::BadScheme, None),
             ("https://$host", Reason::Variable, None),
+            ("https://a.example/$path", Reason::Variable, None),
         ];
         for (value, reason, suggestion) in rows {
             let problem = parse_rule(value.as_bytes()).expect_err(value);
@@ -650,11 +657,36 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_hosts_and_labels() {
+        let label = "a".repeat(63);
+        let domain = format!("{}aaa", "a.".repeat(124));
+        for value in [
+            format!("app://{label}.example"),
+            format!("app://{}a", "a.".repeat(126)),
+            format!("https://*.{domain}"),
+            format!("https://*.{label}.example:*"),
+        ] {
+            assert!(parse_rule(value.as_bytes()).is_ok(), "{value}");
+        }
+    }
+
+    #[test]
+    fn most_origins_take_the_short_way() {
+        for value in ["https://example.com", "http://localhost", "https://a.b-1.example.:8443", "https://xn-a.example"]
+        {
+            assert!(is_plain(value.as_bytes()), "{value}");
+        }
+        for value in ["app://a.example", "https://[::1]", "http://127.0.0.1", "https://xn--a.example", "https://xn--"] {
+            assert!(!is_plain(value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
     fn misspelt_schemes() {
         for scheme in ["htps", "htttps", "httpss", "hhttp", "ttps", "htp", "hptts", "htpts", "httpd", "httpx"] {
             assert_eq!(is_misspelt(scheme), scheme != "hptts", "{scheme}");
         }
-        for scheme in ["http", "https", "app", "ftp", "capacitor", "httpsionic", "tauri", "ht", "x-http"] {
+        for scheme in ["http", "https", "app", "ftp", "capacitor", "httpsionic", "tauri", "ht", "x-http", "htpx"] {
             assert!(!is_misspelt(scheme), "{scheme}");
         }
     }

@@ -221,12 +221,17 @@ mod tests {
     #[test]
     fn what_is_accepted() {
         assert_eq!((read_flag(b"ON"), read_flag(b"off")), (Ok(true), Ok(false)));
+        assert_eq!((read_preflight_status(b"200"), read_preflight_status(b"204")), (Ok(200), Ok(204)));
+        assert_eq!(read_preflight_status(b"201").unwrap_err().reason, Reason::NotPreflightStatus);
+        assert_eq!(read_max_age(b"1h"), Ok(3600));
+        assert_eq!(read_max_age(b"1 hour").unwrap_err().reason, Reason::NotTime);
         assert_eq!(read_reject_status(b"403"), Ok(403));
         for status in [&b"399"[..], b"444", b"499", b"600", b"0404", b"+40", b""] {
             assert_eq!(read_reject_status(status).unwrap_err().reason, Reason::NotRejectStatus);
         }
         assert_eq!(read_log_level(b"debug").unwrap_err().reason, Reason::NotLogLevel);
         assert_eq!(read_zone(b"cors:64k", 32768), Ok((&b"cors"[..], 65536)));
+        assert_eq!(read_zone(b"cors:32k", 32768), Ok((&b"cors"[..], 32768)));
         for (zone, code) in [("cors", "cors-not-zone"), (":1m", "cors-not-zone"), ("cors:1k", "cors-zone-too-small")] {
             assert_eq!(read_zone(zone.as_bytes(), 32768).unwrap_err().reason.code(), code, "{zone}");
         }
@@ -250,11 +255,14 @@ mod tests {
             ("-1", Reason::NotTime, Some("0")),
             ("1 hour", Reason::NotTime, Some("1h")),
             ("10min", Reason::NotTime, Some("10m")),
+            ("5 seconds", Reason::NotTime, Some("5s")),
+            ("2 days", Reason::NotTime, Some("2d")),
             ("10ms", Reason::NotTime, None),
             ("hour", Reason::NotTime, None),
             ("'204'", Reason::NotPreflightStatus, Some("204")),
             ("201", Reason::NotPreflightStatus, None),
             ("warning", Reason::NotLogLevel, Some("warn")),
+            ("debug", Reason::NotLogLevel, None),
             ("444", Reason::NotRejectStatus, None),
         ];
         for (value, reason, suggestion) in rows {

@@ -287,6 +287,19 @@ pub fn fold(a: u64, b: u64) -> u64 {
 }
 
 #[cfg(test)]
+impl Table {
+    /// The largest number of taken slots in a row.
+    pub(crate) fn longest_run(&self) -> usize {
+        let mut run = 0;
+        let lengths = self.slots.iter().chain(&self.slots).map(|slot| {
+            run = if key_of(*slot) == 0 { 0 } else { run + 1 };
+            run
+        });
+        lengths.max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -299,19 +312,58 @@ mod tests {
     }
 
     #[test]
-    fn runs_stay_short_with_a_hundred_thousand_origins() {
+    fn memory_of_a_fixed_size_is_never_overfilled() {
+        let (mut slots, mut bytes) = ([0; 8], [0; 100]);
+        let mut writer = Writer::new(&mut slots, &mut bytes);
+        for value in ["", "a", "b", "a", "c", "d", "e", "f"] {
+            writer.insert(value.as_bytes(), hash(value.as_bytes()));
+        }
+        assert_eq!(writer.count, 4);
+        let view = View::new(&slots, &bytes);
+        for (value, is_there) in [("", false), ("a", true), ("d", true), ("e", false)] {
+            assert_eq!(view.contains(value.as_bytes()), is_there, "{value}");
+        }
+    }
+
+    #[test]
+    fn equal_hashes_are_not_enough() {
+        let stored = "https://aaaaaaaaaaaaaaaa.example";
         let mut set = Set::default();
-        for i in 0..100_000 {
-            assert!(set.insert(format!("https://tenant-{i}.example.com").as_bytes()));
+        set.insert(stored.as_bytes());
+        // The same place in the table, and the same key there.
+        let is_alike = |other: &String| (hash(stored.as_bytes()) ^ hash(other.as_bytes())) & 0xffff_0007 == 0;
+        let same_start = (0..1 << 24).map(|i| format!("https://aaaaaaaa{i:08x}.example")).find(is_alike).unwrap();
+        let same_end = (0..1 << 24).map(|i| format!("http://b{i:08x}aaaaaaaa.example")).find(is_alike).unwrap();
+        for other in [same_start, same_end] {
+            assert_eq!((other.len(), set.contains_medium(other.as_bytes())), (stored.len(), false), "{other}");
         }
-        assert_eq!(set.0.len(), 100_000);
-        let mut run = 0;
-        let mut longest = 0;
-        for slot in set.0.slots.iter().chain(&set.0.slots) {
-            run = if key_of(*slot) == 0 { 0 } else { run + 1 };
-            longest = longest.max(run);
+        assert!(set.contains_medium(stored.as_bytes()));
+    }
+
+    #[test]
+    fn no_memory_is_kept_for_growing() {
+        let mut set = Set::default();
+        for i in 0..1000 {
+            set.insert(format!("https://t{i}.example").as_bytes());
         }
-        assert!(longest < 128, "{longest} slots in a row are taken");
+        set.shrink();
+        assert_eq!(set.0.bytes.capacity(), set.0.bytes.len());
+        assert!(set.contains(b"https://t999.example"));
+    }
+
+    #[test]
+    fn runs_stay_short_with_a_hundred_thousand_origins() {
+        for (before, after) in
+            [("https://tenant-", ".example.com"), ("https://a.service.of.", ".in.a.region.of.example.com")]
+        {
+            let mut set = Set::default();
+            for i in 0..100_000 {
+                assert!(set.insert(format!("{before}{i}{after}").as_bytes()));
+            }
+            assert_eq!(set.0.len(), 100_000);
+            let longest = set.0.longest_run();
+            assert!(longest < 128, "{longest} slots in a row are taken");
+        }
     }
 
     proptest! {

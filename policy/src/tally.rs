@@ -44,9 +44,8 @@ const LINE: usize = 8;
 /// Words at the start of the memory: how many words are in use, and where the last row is.
 const USED: usize = 0;
 const LAST: usize = 1;
-/// Words of a row: where the row before is, where its counters are, how many sets of them there are, how far apart these are, and
-/// the label's length with the dry run in the lowest bit. The label follows.
-const BEFORE: usize = 0;
+/// Words of a row. The first one says where the row before is. Then: where its counters are, how many sets of them there are, how far
+/// apart these are, and the label's length with the dry run in the lowest bit. The label follows.
 const FIRST: usize = 1;
 const SETS: usize = 2;
 const APART: usize = 3;
@@ -98,8 +97,7 @@ impl<'m> Tally<'m> {
     pub fn rows(self) -> impl Iterator<Item = Row> + 'm {
         let last = self.0.get(LAST).map_or(0, |word| word.load(Ordering::Acquire) as usize);
         // A row is behind the one before it, so this ends.
-        let rows =
-            std::iter::successors(Some(last), move |&at| Some(self.get(at + BEFORE)).filter(|&before| before < at));
+        let rows = std::iter::successors(Some(last), move |&at| Some(self.get(at)).filter(|&before| before < at));
         rows.take_while(|&at| at != 0).map(|at| Row(at as u32))
     }
 
@@ -107,10 +105,10 @@ impl<'m> Tally<'m> {
     pub fn name(self, Row(at): Row) -> Name {
         let at = at as usize;
         let label = self.get(at + LABEL);
-        let words = (label >> 1).min(MAX_LABEL).div_ceil(LINE);
-        let words = self.0.get(at + TEXT..at + TEXT + words).unwrap_or_default();
-        let text: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
-        let text = &text[..(label >> 1).min(text.len())];
+        let len = (label >> 1).min(MAX_LABEL);
+        let words = self.0.get(at + TEXT..).unwrap_or_default().iter().take(len.div_ceil(LINE));
+        let text: Vec<u8> = words.flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+        let text = &text[..len.min(text.len())];
         Name { label: String::from_utf8_lossy(text).into_owned(), dry_run: label & 1 == 1 }
     }
 
@@ -157,7 +155,7 @@ impl<'m> Tally<'m> {
         let mut at = self.used();
         for (number, name) in new.into_iter().enumerate() {
             let row = Row(at as u32);
-            self.set(at + BEFORE, self.get(LAST));
+            self.set(at, self.get(LAST));
             self.set(at + FIRST, first + number * COUNTERS);
             self.set(at + SETS, sets);
             self.set(at + APART, apart);
@@ -238,17 +236,30 @@ mod tests {
 
     #[test]
     fn a_small_memory_has_the_first_rows() {
-        for words in [0, 8, 20, 40, 200, 1000] {
+        for words in (0..400).chain([1000]) {
             let memory = memory(words);
             let tally = Tally::new(&memory);
             let rows = tally.claim(&names(0..100), 64);
             let fitting = rows.iter().take_while(|row| row.is_some()).count();
             assert!(rows[fitting..].iter().all(Option::is_none));
             assert!((fitting < 1000 / 15) && (words < 100 || fitting * 16 + 40 > words), "{fitting} in {words}");
-            for row in rows.into_iter().flatten() {
-                assert!(tally.counters(row, 63).is_some());
+            for row in rows.iter().flatten() {
+                STATUSES.into_iter().for_each(|status| count(tally.counters(*row, 63).unwrap(), status));
+            }
+            for (row, name) in rows.into_iter().flatten().zip(names(0..100)) {
+                assert_eq!((tally.name(row), tally.sums(row)), (name, [1; COUNTERS]), "{words}");
             }
             assert!(tally.used() <= words.max(8));
+        }
+    }
+
+    #[test]
+    fn rows_end_whatever_the_memory_contains() {
+        for before in [0, 8, 9, 1 << 40] {
+            let memory = memory(64);
+            memory[LAST].store(8, Ordering::Relaxed);
+            memory[8].store(before, Ordering::Relaxed);
+            assert_eq!(Tally::new(&memory).rows().take(10).count(), 1, "{before}");
         }
     }
 

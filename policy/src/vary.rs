@@ -188,19 +188,37 @@ mod tests {
 
     #[test]
     fn what_is_missing() {
-        let rows: [(&[&str], Names, &[&str]); 8] = [
+        let rows: [(&[&str], Names, &[&str]); 10] = [
             (&[], SIMPLE, &["Origin"]),
             (&["Accept-Encoding"], SIMPLE, &["Origin"]),
             (&["Accept-Encoding, origin"], SIMPLE, &[]),
             (&["Accept", "Cookie,ORIGIN"], SIMPLE, &[]),
             (&["Accept", " * "], SIMPLE, &[]),
             (&["X-Origin"], SIMPLE, &["Origin"]),
+            (&["Expect"], SIMPLE, &["Origin"]),
             (&["Cookie"], NOTHING, &[]),
             (&["origin"], PREFLIGHT, &["Access-Control-Request-Method", "Access-Control-Request-Headers"]),
+            (&["access-control-request-method"], PREFLIGHT, &["Origin", "Access-Control-Request-Headers"]),
         ];
         for (lines, wanted, expected) in rows {
-            let missing: Vec<_> = wanted.missing_from(lines.iter().map(|line| line.as_bytes())).collect();
-            assert_eq!(missing, expected.iter().map(|name| name.as_bytes()).collect::<Vec<_>>(), "{lines:?}");
+            let missing = wanted.missing_from(lines.iter().map(|line| line.as_bytes()));
+            assert_eq!(missing.is_empty(), expected.is_empty(), "{lines:?}");
+            assert_eq!(
+                missing.collect::<Vec<_>>(),
+                expected.iter().map(|name| name.as_bytes()).collect::<Vec<_>>(),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_with_all_names() {
+        for (names, expected) in [
+            (NOTHING, ""),
+            (SIMPLE, "Origin"),
+            (PREFLIGHT, "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
+        ] {
+            assert_eq!((&*names.joined(), names.is_empty()), (expected, expected.is_empty()));
         }
     }
 }
