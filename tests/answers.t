@@ -335,7 +335,7 @@ sub is_answered {
 		# The connection can be used again.
 		like(exchange($s, 'GET', '/plain'), qr/^HTTP\/1.1 200 .*here$/s,
 			"$name: second request") if $r !~ /^Connection: close/m;
-		pass("$name: closed") if $r =~ /^Connection: close/m;
+		ok(is_closed($s), "$name: closed") if $r =~ /^Connection: close/m;
 
 		# With a body, curl takes even nginx's own answers for errors.
 		next if !$http2 || ref $fields[-1];

@@ -14,7 +14,7 @@ use Test::More ();
 use Test::Nginx qw/ :DEFAULT http_content /;
 
 our @EXPORT = qw/ request get preflight cors header content allowed VARY
-	PREFLIGHT_VARY is_allowed is_denied serve connection exchange reloads_alone /;
+	PREFLIGHT_VARY is_allowed is_denied serve connection exchange is_closed reloads_alone /;
 
 # What the responses to a simple request, and to a preflight, depend on.
 use constant {
@@ -182,6 +182,22 @@ sub receive {
 	};
 	alarm 0;
 	return $is_complete ? $received : "incomplete: $received";
+}
+
+# Whether the server closes a connection, within three seconds and without
+# another byte.
+sub is_closed {
+	my ($connection) = @_;
+
+	my $read = eval {
+		local $SIG{ALRM} = sub { die "timeout\n" };
+		alarm 3;
+		my $read = $connection->read(my $byte, 1);
+		alarm 0;
+		$read;
+	};
+	alarm 0;
+	return defined $read && $read == 0;
 }
 
 sub _line {
