@@ -20,6 +20,8 @@ use super::variable;
 ///
 /// # Safety
 /// That must be so.
+// Rust 1.85 does not see that it is a bound of `Of`.
+#[allow(dead_code)]
 pub unsafe trait Zeroable {}
 
 // SAFETY: `None` of a reference is null.
