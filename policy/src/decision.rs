@@ -127,9 +127,15 @@ impl Rules {
     #[inline(always)]
     pub fn lists(&self, origin: &[u8]) -> Listed {
         match self.origins.lists(origin) {
-            Listed::Unknown if self.files.iter().any(|file| file.current().lists(origin)) => Listed::Yes,
+            Listed::Unknown if self.files_list(origin) => Listed::Yes,
             listed => listed,
         }
+    }
+
+    /// What the exact origins of files alone say. Makes no calls.
+    #[inline(always)]
+    pub fn files_list(&self, origin: &[u8]) -> bool {
+        self.files.iter().any(|file| file.current().lists(origin))
     }
 
     /// Whether an origin of which [`Rules::lists`] does not know is allowed.

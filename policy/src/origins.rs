@@ -35,10 +35,27 @@ impl Origins {
         }
     }
 
-    /// What exact origins alone say about most origins. Makes no calls.
+    /// What exact origins alone say about most origins.
     #[inline(always)]
     pub fn lists(&self, origin: &[u8]) -> Listed {
-        if !self.exact.is_empty() && self.exact.contains_medium(origin) {
+        self.lists_at_once(origin).unwrap_or_else(|| self.lists_further(origin))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lists_further(&self, origin: &[u8]) -> Listed {
+        self.listed(origin, self.exact.contains_medium(origin))
+    }
+
+    /// [`Origins::lists`], unless that takes comparing several strings: `None` then. Makes no calls.
+    #[inline(always)]
+    pub fn lists_at_once(&self, origin: &[u8]) -> Option<Listed> {
+        self.exact.contains_medium_at_once(origin).map(|is_listed| self.listed(origin, is_listed))
+    }
+
+    #[inline(always)]
+    fn listed(&self, origin: &[u8], is_listed: bool) -> Listed {
+        if is_listed {
             Listed::Yes
         } else if self.is_exact && (set::MEDIUM_FROM..=set::MEDIUM_TO).contains(&origin.len()) {
             Listed::No

@@ -76,22 +76,31 @@ impl<'a> View<'a> {
     /// Whether there is a string of this `hash` and `len`, which is not 0, and `is_it` holds for it.
     #[inline(always)]
     pub fn find(self, hash: u32, len: u16, is_it: impl Fn(&[u8]) -> bool) -> bool {
+        let mut from = hash as usize;
+        while let Some((at, start)) = self.candidate(from, key(hash, len)) {
+            if self.bytes.get(start..start + usize::from(len)).is_some_and(&is_it) {
+                return true;
+            }
+            from = at.wrapping_add(1);
+        }
+        false
+    }
+
+    /// Where the next slot with this key is, and where its string starts; `None` if a free slot comes first, of which there is one.
+    #[inline(always)]
+    fn candidate(self, mut at: usize, key: u32) -> Option<(usize, usize)> {
         let mask = self.slots.len().wrapping_sub(1);
-        let (key, len) = (key(hash, len), usize::from(len));
-        let mut at = hash as usize;
-        // The search ends at a free slot, and at least one slot is free. If the table has no slots, `get` returns `None`.
+        // If the table has no slots, `get` returns `None`.
         while let Some(&slot) = self.slots.get(at & mask) {
             if key_of(slot) == key {
-                let start = slot as u32 as usize;
-                if self.bytes.get(start..start + len).is_some_and(&is_it) {
-                    return true;
-                }
-            } else if key_of(slot) == 0 {
-                return false;
+                return Some((at, slot as u32 as usize));
+            }
+            if key_of(slot) == 0 {
+                break;
             }
             at = at.wrapping_add(1);
         }
-        false
+        None
     }
 
     /// All strings, in no particular order.
@@ -113,10 +122,26 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub fn contains_medium(self, value: &[u8]) -> bool {
         (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len())
-            && self.find(hash(value), value.len() as u16, |stored| {
-                stored.first_chunk::<16>() == value.first_chunk() && stored.last_chunk::<16>() == value.last_chunk()
-            })
+            && self.find(hash(value), value.len() as u16, |stored| is_same_medium(stored, value))
     }
+
+    /// [`View::contains_medium`], unless another string has the same length and 32 bits of hash: `None` then.
+    #[inline(always)]
+    pub fn contains_medium_at_once(self, value: &[u8]) -> Option<bool> {
+        if self.is_empty() || !(MEDIUM_FROM..=MEDIUM_TO).contains(&value.len()) {
+            return Some(false);
+        }
+        let hash = hash(value);
+        let Some((_, start)) = self.candidate(hash as usize, key(hash, value.len() as u16)) else {
+            return Some(false);
+        };
+        self.bytes.get(start..start + value.len()).is_some_and(|stored| is_same_medium(stored, value)).then_some(true)
+    }
+}
+
+#[inline(always)]
+fn is_same_medium(stored: &[u8], value: &[u8]) -> bool {
+    stored.first_chunk::<16>() == value.first_chunk() && stored.last_chunk::<16>() == value.last_chunk()
 }
 
 /// Writes a table into memory of a fixed size.
@@ -241,6 +266,12 @@ impl Set {
         self.0.view().contains_medium(value)
     }
 
+    /// [`View::contains_medium_at_once`].
+    #[inline(always)]
+    pub fn contains_medium_at_once(&self, value: &[u8]) -> Option<bool> {
+        self.0.view().contains_medium_at_once(value)
+    }
+
     /// All strings, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.view().iter()
@@ -255,27 +286,30 @@ impl Set {
 /// Hashes a string, sixteen bytes at a time; the last sixteen overlap the previous ones.
 #[inline(always)]
 pub fn hash(value: &[u8]) -> u32 {
-    let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
     let mut h = value.len() as u64;
     if let (Some(first), Some(last)) = (value.first_chunk::<16>(), value.last_chunk::<16>()) {
         if value.len() > MEDIUM_TO {
             for chunk in value[16..value.len() - 1].chunks_exact(16) {
-                h = fold(h ^ word(chunk), word(&chunk[8..]));
+                let (low, high) = chunk.first_chunk().map_or((0, 0), words);
+                h = fold(h ^ low, high);
             }
         }
         // The rotations keep what the two have in common from cancelling out.
-        h = fold(
-            (h ^ word(first)).wrapping_add(word(last).rotate_left(23)),
-            word(&first[8..]).wrapping_add(word(&last[8..]).rotate_left(41)),
-        );
+        let (first, last) = (words(first), words(last));
+        h = fold((h ^ first.0).wrapping_add(last.0.rotate_left(23)), first.1.wrapping_add(last.1.rotate_left(41)));
     } else if let (Some(first), Some(last)) = (value.first_chunk::<8>(), value.last_chunk::<8>()) {
-        h = fold(h ^ word(first), word(last));
+        h = fold(h ^ u64::from_le_bytes(*first), u64::from_le_bytes(*last));
     } else {
         for &b in value {
             h = fold(h ^ u64::from(b), 0);
         }
     }
     h as u32 ^ (h >> 32) as u32
+}
+
+fn words(bytes: &[u8; 16]) -> (u64, u64) {
+    let both = u128::from_le_bytes(*bytes);
+    (both as u64, (both >> 64) as u64)
 }
 
 /// Mixes two words by a widening multiplication.

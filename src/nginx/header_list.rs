@@ -86,8 +86,38 @@ impl<const N: usize> Names<N> {
 pub struct Elements<'r> {
     at: *mut ngx_table_elt_t,
     end: *mut ngx_table_elt_t,
-    next: *const ngx_list_part_t,
+    part: *const ngx_list_part_t,
     of: PhantomData<&'r ngx_list_t>,
+}
+
+/// An element of a list of headers, in two registers.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Place<'r> {
+    header: NonNull<ngx_table_elt_t>,
+    part: NonNull<ngx_list_part_t>,
+    of: PhantomData<&'r ngx_list_t>,
+}
+
+impl<'r> Place<'r> {
+    /// The element.
+    #[inline(always)]
+    pub fn header(self) -> NonNull<ngx_table_elt_t> {
+        self.header
+    }
+
+    /// Those behind it.
+    #[inline(always)]
+    pub fn rest(self) -> Elements<'r> {
+        let mut elements =
+            Elements { at: ptr::null_mut(), end: ptr::null_mut(), part: self.part.as_ptr(), of: PhantomData };
+        // SAFETY: the part is one of the list's, and the element is in it.
+        unsafe {
+            elements.enter_part();
+            elements.at = self.header.as_ptr().add(1);
+        }
+        elements
+    }
 }
 
 impl<'r> Elements<'r> {
@@ -98,23 +128,44 @@ impl<'r> Elements<'r> {
     pub unsafe fn of(list: *const ngx_list_t) -> Elements<'r> {
         // SAFETY: the caller's promise.
         let part = unsafe { ptr::addr_of!((*list).part) };
-        let mut elements = Elements { at: ptr::null_mut(), end: ptr::null_mut(), next: part, of: PhantomData };
+        let mut elements = Elements { at: ptr::null_mut(), end: ptr::null_mut(), part, of: PhantomData };
         // SAFETY: a list has a first part.
-        unsafe { elements.enter_next_part() };
+        unsafe { elements.enter_part() };
         elements
     }
 
     /// # Safety
-    /// `next` is not null.
-    #[inline]
-    unsafe fn enter_next_part(&mut self) {
-        // SAFETY: the parts of a list are linked and end in null; each says how many elements it has.
+    /// `part` is not null.
+    #[inline(always)]
+    unsafe fn enter_part(&mut self) {
+        // SAFETY: each part says how many elements it has.
         unsafe {
-            let part = &*self.next;
+            let part = &*self.part;
             self.at = part.elts.cast();
             self.end = self.at.add(part.nelts);
-            self.next = part.next;
         }
+    }
+
+    /// Goes on to the next part; returns whether there is one.
+    #[inline(always)]
+    fn enter_next_part(&mut self) -> bool {
+        // SAFETY: the parts of a list are linked and end in null.
+        unsafe {
+            let next = (*self.part).next;
+            if next.is_null() {
+                return false;
+            }
+            self.part = next;
+            self.enter_part();
+        }
+        true
+    }
+
+    /// Where the next header is that is `wanted`.
+    #[inline(always)]
+    pub fn find_place(&mut self, wanted: impl Fn(&ngx_table_elt_t) -> bool) -> Option<Place<'r>> {
+        let header = self.find_wanted(wanted)?;
+        NonNull::new(self.part.cast_mut()).map(|part| Place { header, part, of: PhantomData })
     }
 
     /// The next header that is `wanted`. Four at a time, because this loop is most of what the module does to a request.
@@ -123,51 +174,102 @@ impl<'r> Elements<'r> {
         loop {
             // SAFETY: from `at` to `end` there are elements, of a list that lives as long as `'r`.
             unsafe {
-                while self.end.byte_offset_from(self.at) >= 4 * size_of::<ngx_table_elt_t>() as isize {
-                    let [a, b, c, d] = &*self.at.cast::<[ngx_table_elt_t; 4]>();
-                    if wanted(a) || wanted(b) || wanted(c) || wanted(d) {
-                        break;
-                    }
-                    self.at = self.at.add(4);
+                // A list that nginx has not made yet has null for both.
+                while self.at.wrapping_add(4) <= self.end {
+                    let first = self.at;
+                    let found = if wanted(&*first) {
+                        first
+                    } else if wanted(&*first.add(1)) {
+                        first.add(1)
+                    } else if wanted(&*first.add(2)) {
+                        first.add(2)
+                    } else if wanted(&*first.add(3)) {
+                        first.add(3)
+                    } else {
+                        self.at = first.add(4);
+                        continue;
+                    };
+                    self.at = found.add(1);
+                    return NonNull::new(found);
                 }
                 while self.at != self.end {
                     let header = self.at;
-                    self.at = self.at.add(1);
+                    self.at = header.add(1);
                     if wanted(&*header) {
                         return NonNull::new(header);
                     }
                 }
-                if self.next.is_null() {
+                if !self.enter_next_part() {
                     return None;
                 }
-                self.enter_next_part();
+            }
+        }
+    }
+
+    /// Whether there is a header that is `wanted`. Where there mostly is none, this is faster than [`Elements::find_wanted`].
+    #[inline(always)]
+    pub fn has_wanted(mut self, wanted: impl Fn(&ngx_table_elt_t) -> bool) -> bool {
+        loop {
+            // SAFETY: from `at` to `end` there are elements, of a list that lives as long as `'r`.
+            unsafe {
+                if self.at.wrapping_add(4) <= self.end {
+                    let last_four = self.end.sub(4);
+                    while self.at < last_four {
+                        if are_any_of_four(self.at, &wanted) {
+                            return true;
+                        }
+                        self.at = self.at.add(4);
+                    }
+                    // Some of them have been looked at before.
+                    if are_any_of_four(last_four, &wanted) {
+                        return true;
+                    }
+                } else {
+                    while self.at != self.end {
+                        if wanted(&*self.at) {
+                            return true;
+                        }
+                        self.at = self.at.add(1);
+                    }
+                }
+                if !self.enter_next_part() {
+                    return false;
+                }
             }
         }
     }
 }
 
+/// # Safety
+/// There are four headers at `at`.
+#[inline(always)]
+unsafe fn are_any_of_four(at: *const ngx_table_elt_t, wanted: &impl Fn(&ngx_table_elt_t) -> bool) -> bool {
+    // SAFETY: the caller's promise.
+    let [a, b, c, d] = unsafe { &*at.cast::<[ngx_table_elt_t; 4]>() };
+    wanted(a) || wanted(b) || wanted(c) || wanted(d)
+}
+
 /// What tells most names apart from those that are looked for.
 #[derive(Clone, Copy)]
 pub struct Sieve {
-    /// The length of one name of less than sixteen bytes.
-    pub short: usize,
-    /// The first eight bytes of the names of sixteen bytes or more, in lower case and in the order of memory.
-    pub long: u64,
-    /// The bits in which those are of either case.
-    pub case: u64,
+    /// The length of one name of less than sixteen bytes, and how it begins, in lower case.
+    pub short: (usize, u8),
+    /// Where the names of sixteen bytes or more have a `-`; both are less than sixteen.
+    pub dashes: [usize; 2],
 }
 
 impl Sieve {
     /// # Safety
-    /// A name of sixteen bytes or more has that many.
+    /// A name has as many bytes as it says.
     #[inline(always)]
     unsafe fn lets_pass(&self, header: &ngx_table_elt_t) -> bool {
-        if header.key.len >= 16 {
+        if header.key.len < 16 {
             // SAFETY: the caller's promise.
-            let start = unsafe { header.key.data.cast::<u64>().read_unaligned() };
-            return u64::from_le(start) | self.case == self.long;
+            return header.key.len == self.short.0 && unsafe { *header.key.data } | 0x20 == self.short.1;
         }
-        header.key.len == self.short
+        // SAFETY: the caller's promise.
+        let is_dash = |at: usize| unsafe { *header.key.data.add(at) } == b'-';
+        is_dash(self.dashes[0]) && is_dash(self.dashes[1])
     }
 }
 
@@ -176,7 +278,14 @@ impl<'r> Elements<'r> {
     #[inline(always)]
     pub fn sift(&mut self, sieve: Sieve) -> Option<NonNull<ngx_table_elt_t>> {
         // SAFETY: nginx's names are as long as they say.
-        self.find_wanted(|header| unsafe { sieve.lets_pass(header) })
+        self.find(|header| unsafe { sieve.lets_pass(header.as_ref()) })
+    }
+
+    /// Whether a header may have one of the names.
+    #[inline(always)]
+    pub fn has_any(self, sieve: Sieve) -> bool {
+        // SAFETY: nginx's names are as long as they say.
+        self.has_wanted(|header| unsafe { sieve.lets_pass(header) })
     }
 }
 
@@ -186,11 +295,9 @@ impl Iterator for Elements<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         while self.at == self.end {
-            if self.next.is_null() {
+            if !self.enter_next_part() {
                 return None;
             }
-            // SAFETY: `next` was just compared with null.
-            unsafe { self.enter_next_part() };
         }
         let header = NonNull::new(self.at);
         // SAFETY: `at` is before `end`.

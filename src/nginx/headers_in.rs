@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The header fields of a request.
 
-use super::header_list::{Elements, Names};
+use super::header_list::{Elements, Names, Place};
 use super::request::Request;
 use super::strings::Str;
 
@@ -34,6 +34,29 @@ impl Count {
 pub struct FieldsIn<'r, const N: usize> {
     elements: Elements<'r>,
     names: &'static Names<N>,
+}
+
+impl<'r> FieldsIn<'r, 1> {
+    /// The first field whose name has the hash of the one that is looked for. Faster than [`Iterator::next`].
+    #[inline(always)]
+    pub fn first(mut self) -> Option<Place<'r>> {
+        self.elements.find_place(|header| self.names.may_have(header))
+    }
+}
+
+impl Names<1> {
+    /// The value of the field at `place`, if it has the name and no other has its hash.
+    #[inline(always)]
+    pub fn only_value<'r>(&self, place: Place<'r>) -> Option<Str<'r>> {
+        // SAFETY: nginx keeps headers in the request's memory.
+        let header = unsafe { place.header().as_ref() };
+        self.position(header)?;
+        if place.rest().has_wanted(|header| self.may_have(header)) {
+            return None;
+        }
+        // SAFETY: as above.
+        Some(unsafe { Str::from_string(header.value) })
+    }
 }
 
 impl<'r, const N: usize> Iterator for FieldsIn<'r, N> {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The header fields of a response (<https://nginx.org/en/docs/dev/development_guide.html#http_response>).
 
-use std::iter;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
@@ -50,6 +49,27 @@ impl<'r> FieldOut<'r> {
     }
 }
 
+/// Fields of a response that pass a sieve.
+pub struct FieldsOut<'r> {
+    elements: Elements<'r>,
+    sieve: Sieve,
+}
+
+impl<'r> Iterator for FieldsOut<'r> {
+    type Item = FieldOut<'r>;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<FieldOut<'r>> {
+        loop {
+            let field = FieldOut(self.elements.sift(self.sieve)?, PhantomData);
+            // Otherwise, it has been removed.
+            if field.fields().hash != 0 {
+                return Some(field);
+            }
+        }
+    }
+}
+
 impl<'r> Request<'r> {
     /// The fields that are to be sent; removed ones are left out.
     #[inline]
@@ -62,11 +82,16 @@ impl<'r> Request<'r> {
 
     /// The fields that are to be sent and that pass the `sieve`.
     #[inline(always)]
-    pub fn headers_out_sifted(&self, sieve: Sieve) -> impl Iterator<Item = FieldOut<'r>> {
+    pub fn headers_out_sifted(&self, sieve: Sieve) -> FieldsOut<'r> {
         // SAFETY: what is added meanwhile is not looked at, and nothing moves.
-        let mut elements = unsafe { Elements::of(&self.fields().headers_out.headers) };
-        let headers = iter::from_fn(move || elements.sift(sieve));
-        headers.map(|header| FieldOut(header, PhantomData)).filter(|header| header.fields().hash != 0)
+        FieldsOut { elements: unsafe { Elements::of(&self.fields().headers_out.headers) }, sieve }
+    }
+
+    /// Whether a field may pass the `sieve`. It may be one that has been removed.
+    #[inline(always)]
+    pub fn has_headers_out(&self, sieve: Sieve) -> bool {
+        // SAFETY: nothing is added meanwhile.
+        unsafe { Elements::of(&self.fields().headers_out.headers) }.has_any(sieve)
     }
 
     /// The values of all fields of one name, which is given in lower case.

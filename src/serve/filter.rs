@@ -131,12 +131,20 @@ extern "C" fn count_others<'r>(
 #[inline(never)]
 extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match kept.way().get() {
-        Way::Allowed => write_first(r, &policy.allowed, Some(kept.read.origin.get())),
         Way::NoOrigin => write_vary(r, policy),
+        Way::Allowed => write_first(r, &policy.allowed, Some(kept.read.origin.get())),
         Way::Denied => denied(r, kept, policy),
+        _ => less_common(r, kept, policy),
+    }
+}
+
+/// Apart from the others, which are so few that they need no table of jumps.
+#[inline(never)]
+extern "C" fn less_common<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match kept.way().get() {
         Way::Preflight => write_first(r, &policy.preflight, Some(kept.read.origin.get())),
         Way::ForAll => write_first(r, &policy.allowed, None),
-        Way::General => general_case(r, kept, policy),
+        _ => general_case(r, kept, policy),
     }
 }
 
@@ -171,31 +179,51 @@ fn write_first<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Option<St
 
 /// Writes a response to an allowed origin that has fields already, which mostly are not about CORS.
 #[inline(never)]
-extern "C" fn beside_others<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
-    let fields = match write::own(&r) {
-        Own::Nothing => prepared.fields(),
-        Own::Vary(vary) if write::extend_known(&mut r, prepared, vary) => prepared.fields_without_vary(),
-        Own::Vary(vary) => return beside_vary(r, prepared, origin, vary),
-        Own::More => return among_existing(r, prepared, origin),
-    };
-    match r.push_few_headers(fields, Some(origin)) {
-        true => NEXT.next(r),
-        false => beside_many(r, fields, Some(origin)),
+extern "C" fn beside_others<'r>(r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
+    match write::may_have_own(&r) {
+        false => push(r, prepared.fields(), Some(origin)),
+        true => beside_own(r, prepared, origin),
     }
 }
 
 /// Writes a response that is the same for every origin and has fields already.
 #[inline(never)]
-extern "C" fn beside_others_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
-    let fields = match write::own(&r) {
-        Own::Nothing => prepared.fields(),
-        Own::Vary(vary) if write::extend_known(&mut r, prepared, vary) => prepared.fields_without_vary(),
-        Own::Vary(vary) => return beside_vary_for_all(r, prepared, vary),
-        Own::More => return among_existing_for_all(r, prepared),
-    };
-    match fields.is_empty() || r.push_few_headers(fields, None) {
+extern "C" fn beside_others_for_all<'r>(r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
+    match write::may_have_own(&r) {
+        false => push(r, prepared.fields(), None),
+        true => beside_own_for_all(r, prepared),
+    }
+}
+
+/// Writes a response that has a `Vary`, or something about CORS.
+#[inline(never)]
+extern "C" fn beside_own<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
+    match write::own(&r) {
+        Own::Nothing => push(r, prepared.fields(), Some(origin)),
+        Own::Vary(vary) if write::extend_known(&mut r, prepared, vary) => {
+            push(r, prepared.fields_without_vary(), Some(origin))
+        }
+        Own::Vary(vary) => beside_vary(r, prepared, origin, vary),
+        Own::More => among_existing(r, prepared, origin),
+    }
+}
+
+#[inline(never)]
+extern "C" fn beside_own_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepared) -> ngx_int_t {
+    match write::own(&r) {
+        Own::Nothing => push(r, prepared.fields(), None),
+        Own::Vary(vary) if write::extend_known(&mut r, prepared, vary) => push(r, prepared.fields_without_vary(), None),
+        Own::Vary(vary) => beside_vary_for_all(r, prepared, vary),
+        Own::More => among_existing_for_all(r, prepared),
+    }
+}
+
+/// Adds `fields`, for which there mostly is room.
+#[inline(always)]
+fn push<'r>(mut r: Request<'r>, fields: &'r [ngx_table_elt_t], origin: Option<Str<'r>>) -> ngx_int_t {
+    match (origin.is_none() && fields.is_empty()) || r.push_few_headers(fields, origin) {
         true => NEXT.next(r),
-        false => beside_many(r, fields, None),
+        false => beside_many(r, fields, origin),
     }
 }
 

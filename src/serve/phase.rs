@@ -12,10 +12,11 @@ use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 
 use super::decide::{arrive, decide_preflight, is_bypassed};
 use super::keep::{Kept, Way};
-use super::read::find_origin;
+use super::read::{find_origin, ORIGIN_NAME};
 use crate::conf::{LocationConf, MainConf, Mode, Policy};
 use crate::nginx::chain::install_phase_handler;
 use crate::nginx::configuration::Configuration;
+use crate::nginx::header_list::Place;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::{Code, Method};
 use crate::nginx::{OutOfMemory, Request};
@@ -132,6 +133,30 @@ extern "C" fn other_method<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r P
 
 #[inline(never)]
 extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match r.fields_in(&ORIGIN_NAME).first() {
+        Some(place) => with_field(r, kept, policy, place),
+        None => {
+            kept.adopt_simple(policy, Way::NoOrigin);
+            go_on(r, policy)
+        }
+    }
+}
+
+/// The request has a field that is `Origin`, unless only the hash of its name is that of `Origin`.
+#[inline(never)]
+extern "C" fn with_field<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, place: Place<'r>) -> ngx_int_t {
+    match ORIGIN_NAME.only_value(place) {
+        Some(origin) => {
+            kept.read.origin.set(origin);
+            with_origin(r, kept, policy)
+        }
+        None => count_origins(r, kept, policy),
+    }
+}
+
+/// Several fields have the hash of `Origin`.
+#[cold]
+extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match find_origin(&r, &kept.read.origin) {
         Count::None => {
             kept.adopt_simple(policy, Way::NoOrigin);
@@ -148,11 +173,36 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 /// The request has one `Origin`, which the list allows or does not.
 #[inline(never)]
 extern "C" fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match policy.rules.lists(kept.read.origin.get().as_bytes()) {
+    match policy.rules.origins.lists_at_once(kept.read.origin.get().as_bytes()) {
+        Some(listed) => by_list(r, kept, policy, listed),
+        None => with_origin_further(r, kept, policy),
+    }
+}
+
+/// Another origin has the same length and hash.
+#[cold]
+extern "C" fn with_origin_further<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    by_list(r, kept, policy, policy.rules.origins.lists(kept.read.origin.get().as_bytes()))
+}
+
+#[inline(always)]
+fn by_list<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, listed: Listed) -> ngx_int_t {
+    match listed {
         Listed::Yes => kept.adopt_simple(policy, Way::Allowed),
         Listed::No => kept.adopt_simple(policy, Way::Denied),
-        Listed::Unknown => return unlisted(r, kept, policy),
+        Listed::Unknown if policy.rules.files.is_empty() => return unlisted(r, kept, policy),
+        Listed::Unknown => return in_files(r, kept, policy),
     }
+    go_on(r, policy)
+}
+
+/// The configuration says nothing of the origin; a file may list it.
+#[inline(never)]
+extern "C" fn in_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    if !policy.rules.files_list(kept.read.origin.get().as_bytes()) {
+        return unlisted(r, kept, policy);
+    }
+    kept.adopt_simple(policy, Way::Allowed);
     go_on(r, policy)
 }
 

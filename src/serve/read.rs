@@ -17,7 +17,7 @@ use crate::nginx::strings::NumberedStr;
 use crate::nginx::{OutOfMemory, Request};
 use crate::zeroable;
 
-static ORIGIN_NAME: Names<1> = Names::new([b"origin"]);
+pub static ORIGIN_NAME: Names<1> = Names::new([b"origin"]);
 static SITE_NAME: Names<1> = Names::new([b"sec-fetch-site"]);
 static SENDER_NAMES: Names<2> = Names::new([b"origin", b"sec-fetch-site"]);
 static PREFLIGHT_NAMES: Names<4> = Names::new([

@@ -92,6 +92,12 @@ pub enum Own<'r> {
     More,
 }
 
+/// Whether a response may have any of that.
+#[inline(always)]
+pub fn may_have_own(r: &Request<'_>) -> bool {
+    r.has_headers_out(SIEVE)
+}
+
 /// Looks whether a response may have fields about CORS, or has a `Vary`. Makes no calls, and stops as soon as it is more than one `Vary`.
 #[inline(always)]
 pub fn own<'r>(r: &Request<'r>) -> Own<'r> {
@@ -188,7 +194,8 @@ const fn word(bytes: &[u8; 15], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-const SIEVE: Sieve = Sieve { short: VARY.len(), long: word(&PREFIX, 0), case: word(&CASE, 0) };
+/// Few other names have a `-` where [`PREFIX`] ends, and fewer have both.
+const SIEVE: Sieve = Sieve { short: (VARY.len(), VARY[0]), dashes: [14, 6] };
 
 #[inline(always)]
 fn is_vary(name: &[u8]) -> bool {
