@@ -77,30 +77,13 @@ impl<'a> View<'a> {
     #[inline(always)]
     pub fn find(self, hash: u32, len: u16, is_it: impl Fn(&[u8]) -> bool) -> bool {
         let mut from = hash as usize;
-        while let Some((at, start)) = self.candidate(from, key(hash, len)) {
+        while let Some((at, start)) = candidate(self.slots, from, key(hash, len)) {
             if self.bytes.get(start..start + usize::from(len)).is_some_and(&is_it) {
                 return true;
             }
             from = at.wrapping_add(1);
         }
         false
-    }
-
-    /// Where the next slot with this key is, and where its string starts; `None` if a free slot comes first, of which there is one.
-    #[inline(always)]
-    fn candidate(self, mut at: usize, key: u32) -> Option<(usize, usize)> {
-        let mask = self.slots.len().wrapping_sub(1);
-        // If the table has no slots, `get` returns `None`.
-        while let Some(&slot) = self.slots.get(at & mask) {
-            if key_of(slot) == key {
-                return Some((at, slot as u32 as usize));
-            }
-            if key_of(slot) == 0 {
-                break;
-            }
-            at = at.wrapping_add(1);
-        }
-        None
     }
 
     /// All strings, in no particular order.
@@ -124,19 +107,22 @@ impl<'a> View<'a> {
         (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len())
             && self.find(hash(value), value.len() as u16, |stored| is_same_medium(stored, value))
     }
+}
 
-    /// [`View::contains_medium`], unless another string has the same length and 32 bits of hash: `None` then.
-    #[inline(always)]
-    pub fn contains_medium_at_once(self, value: &[u8]) -> Option<bool> {
-        if self.is_empty() || !(MEDIUM_FROM..=MEDIUM_TO).contains(&value.len()) {
-            return Some(false);
+/// Where the next of these slots with this key is, and where its string starts; `None` if a free slot comes first, of which there
+/// is one if there are any.
+#[inline(always)]
+fn candidate(slots: &[u64], mut at: usize, key: u32) -> Option<(usize, usize)> {
+    while let Some(&slot) = slots.get(at & slots.len().wrapping_sub(1)) {
+        if key_of(slot) == key {
+            return Some((at, slot as u32 as usize));
         }
-        let hash = hash(value);
-        let Some((_, start)) = self.candidate(hash as usize, key(hash, value.len() as u16)) else {
-            return Some(false);
-        };
-        self.bytes.get(start..start + value.len()).is_some_and(|stored| is_same_medium(stored, value)).then_some(true)
+        if key_of(slot) == 0 {
+            break;
+        }
+        at = at.wrapping_add(1);
     }
+    None
 }
 
 #[inline(always)]
@@ -266,10 +252,18 @@ impl Set {
         self.0.view().contains_medium(value)
     }
 
-    /// [`View::contains_medium_at_once`].
+    /// [`Set::contains_medium`], unless another string has the same length and 32 bits of hash: `None` then.
     #[inline(always)]
     pub fn contains_medium_at_once(&self, value: &[u8]) -> Option<bool> {
-        self.0.view().contains_medium_at_once(value)
+        let Table { slots, bytes, .. } = &self.0;
+        if slots.is_empty() || !(MEDIUM_FROM..=MEDIUM_TO).contains(&value.len()) {
+            return Some(false);
+        }
+        let hash = hash(value);
+        let Some((_, start)) = candidate(slots, hash as usize, key(hash, value.len() as u16)) else {
+            return Some(false);
+        };
+        bytes.get(start..start + value.len()).is_some_and(|stored| is_same_medium(stored, value)).then_some(true)
     }
 
     /// All strings, in no particular order.
