@@ -100,7 +100,7 @@ check_rust() {
     local oldest found how
     oldest=$(oldest_rust)
     found=$(rust_version) || true
-    if have cargo && [[ -n $found ]] && printf '%s\n' "$oldest" "$found" | sort --version-sort --check=quiet; then
+    if have cargo && [[ -n $found ]] && printf '%s\n' "$oldest" "$found" | sort -V -c 2>/dev/null; then
         return
     fi
     how="install it with rustup (https://rustup.rs), or on Debian 13 with apt-get install rustc cargo"
@@ -162,7 +162,8 @@ binary_version() {
 # nginx_org_version: the version of the package nginx of nginx.org, if it is installed.
 nginx_org_version() {
     is_debian || return 0
-    dpkg-query -W -f='${db:Status-Status} ${Provides}\n' nginx 2>/dev/null | sed -nE 's/^installed .*\bnginx-r([0-9.]+).*/\1/p'
+    dpkg-query -W -f='${db:Status-Status} ${Provides}\n' nginx 2>/dev/null | sed -nE 's/^installed .*\bnginx-r([0-9.]+).*/\1/p' ||
+        true
 }
 
 # source_version SOURCE_DIR: what the binary that is made of a tree calls itself. Some put its version together in the header.
@@ -173,8 +174,13 @@ source_version() {
 }
 
 # The flags that keep the paths of this machine out of what is compiled, as CARGO_ENCODED_RUSTFLAGS takes them. The last one that
-# matches counts. The compiler may be in /usr, where the others may be too.
+# matches counts. The compiler may be in /usr, where the others may be too. Those of RUSTFLAGS, which cargo then ignores, come first.
 remap_flags() {
+    local flag
+    # shellcheck disable=SC2086  # cargo splits them as well
+    for flag in ${RUSTFLAGS:-}; do
+        printf '%s\x1f' "$flag"
+    done
     printf -- '--remap-path-prefix=%s=rust\x1f--remap-path-prefix=%s=cargo\x1f--remap-path-prefix=%s=.' \
         "$(rustc --print sysroot)" "${CARGO_HOME:-$HOME/.cargo}" "$ROOT"
 }
@@ -216,4 +222,11 @@ venv() {
 # A Python with the only client for HTTP/3 that a registry has.
 http3_python() {
     venv http3 curl_cffi
+}
+
+# bill_of_materials CRATE: the packages that it is made of, as CycloneDX has them.
+bill_of_materials() {
+    local tool
+    tool=$(cargo_tool cargo-sbom 0.10.0)
+    "$tool" --project-directory "$ROOT" --cargo-package "$1" --output-format cyclone_dx_json_1_6
 }

@@ -42,6 +42,21 @@ install_package() {
     packages install -y --reinstall --allow-downgrades "$1"
 }
 
+upgrade() {
+    local output
+    output=$(install_package "$1" 2>&1) || return
+    [[ $output == *"nginx still runs the old module"* ]] ||
+        ! as_root bash -c 'grep -qs "ngx_http_cors_module.so (deleted)" /proc/[0-9]*/maps'
+}
+
+# lists FILE CRATE...: whether a list of what is made of the crates names them all.
+lists() {
+    local crate file=/usr/share/doc/$NAME/$1
+    for crate in "${@:2}"; do
+        { zcat -f "$file" "$file.gz" 2>/dev/null || true; } | grep -q "\"name\": \"$crate\"" || return
+    done
+}
+
 site() {
     as_root tee "$SITE" >/dev/null <<EOF
 server {
@@ -70,6 +85,8 @@ main() {
     site "cors_allow_origin https://app.example.com;"
     check "nginx -t" as_root nginx -t
     check "the command is there" cors --version
+    check "what the module is made of" lists ngx_http_cors_module.cdx.json cors-policy psl
+    check "what the command is made of" lists cors.cdx.json cors-policy clap curl saphyr
     check "its manual page" test -e /usr/share/man/man1/cors.1.gz -a -e /usr/share/man/man1/cors-probe.1.gz
     check "its completions" bash -c 'source /usr/share/bash-completion/completions/cors && complete -p cors'
     if [[ ! -s /run/nginx.pid ]] || ! as_root kill -0 "$(cat /run/nginx.pid)"; then
@@ -79,7 +96,7 @@ main() {
     check "a reload" as_root nginx -s reload
     check "an allowed origin" soon says /api/ "Access-Control-Allow-Origin: https://app.example.com"
     check "the command, with the allowed origin" cors probe "$ADDRESS/api/" --origin https://app.example.com
-    check "an upgrade" install_package "$package"
+    check "an upgrade, which says so if nginx still runs the old module" upgrade "$package"
     check "nginx -t after it" as_root nginx -t
     check "it serves after it" says /api/ "Access-Control-Allow-Origin: https://app.example.com"
 

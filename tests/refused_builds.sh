@@ -37,6 +37,7 @@ refuses() {
 main() {
     local build=$ROOT/scripts/build
     tree nginx 1.28.3 1028003
+    refuses "two options" "unknown option --foo" "scripts/package --help" "$ROOT/scripts/package" --nginx-org --foo
     refuses "an unknown option" "unknown option --vendor" "scripts/build --help" "$build" --vendor
     refuses "no libclang" "libclang is missing" "install libclang-dev" env LIBCLANG_PATH=/nonexistent "$build"
     rm "$TREE/objs/Makefile"
@@ -45,6 +46,15 @@ main() {
     rm "$TREE/src/core/nginx.h"
     refuses "a tree without source" "src/core/nginx.h is missing" "set NGINX_SOURCE_DIR" "$build"
     refuses "none for a package of nginx.org" "src/core/nginx.h is missing" "set NGINX_SOURCE_DIR" "$build" --nginx-org
+    tree nginx 1.28.3 1028003
+    rm "$TREE/objs/ngx_modules.c"
+    refuses "a tree that is half configured" "is not configured" "run ./configure --with-compat" "$build"
+    tree nginx 1.28.3 1028003
+    refuses "a tree without configure" "no configure in $TREE" "set NGINX_SOURCE_DIR" "$build" --nginx-org
+    cd "$BUILD"
+    refuses "a relative path to one" "no configure in $TREE" "set NGINX_SOURCE_DIR" \
+        env NGINX_SOURCE_DIR="${TREE##*/}" "$build" --nginx-org
+    cd "$ROOT"
     tree nginx 1.20.2 1020002
     refuses "an old nginx" "nginx 1.20.2 in $TREE is too old: 1.22.0 or newer is needed" "set NGINX_SOURCE_DIR" "$build"
     tree nginx 1.28.3 1028003
@@ -60,6 +70,17 @@ main() {
     tree nginx 1.28.3 1028003
     printf '#define ANGIE_VERSION "1.13.0"\n#define ANGIE_VER "Angie/" ANGIE_VERSION\n' >"$TREE/src/core/angie.h"
     refuses "Angie" "Angie 1.13.0 in $TREE is not nginx to the crates" "set NGINX_SOURCE_DIR" "$build"
+    # As on a machine that has never heard of a package nginx.
+    mkdir -p "$TREE/dpkg"
+    : >"$TREE/dpkg/status"
+    export DPKG_ADMINDIR=$TREE/dpkg
+    if nginx_org_version; then
+        passed=$((passed + 1))
+        echo "ok - no nginx at all"
+    else
+        failed=$((failed + 1))
+        echo "not ok - no nginx at all: nginx_org_version fails"
+    fi
     rm -rf "$TREE"
     printf '%s passed, %s failed\n' "$passed" "$failed"
     ((failed == 0))

@@ -85,6 +85,18 @@ impl Node {
         }
     }
 
+    /// The objects of a `kind: List`, as `kubectl get` prints it, or the object itself.
+    fn unpacked(self) -> Vec<Node> {
+        let is_list = self.get("kind").is_some_and(|kind| kind.text() == "List");
+        match self.kind {
+            Kind::Map(pairs) if is_list => match pairs.into_iter().find(|(key, _)| key == "items") {
+                Some((_, Node { kind: Kind::List(items), .. })) => items.into_iter().flat_map(Node::unpacked).collect(),
+                _ => Vec::new(),
+            },
+            _ => vec![self],
+        }
+    }
+
     fn children(&self) -> Vec<&Node> {
         match &self.kind {
             Kind::Map(pairs) => pairs.iter().map(|(_, value)| value).collect(),
@@ -98,8 +110,8 @@ impl Node {
 pub fn read(name: &str, text: &str) -> Result<Vec<Node>, Failure> {
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| format!("{name}:{}: this is not valid YAML: {}", error.marker().line(), error.info()))?;
-    let nodes: Result<_, Failure> = documents.iter().map(|yaml| Node::new(yaml, 0)).collect();
-    nodes.map_err(|error| format!("{name}: {error}"))
+    let nodes: Result<Vec<_>, Failure> = documents.iter().map(|yaml| Node::new(yaml, 0)).collect();
+    Ok(nodes.map_err(|error| format!("{name}: {error}"))?.into_iter().flat_map(Node::unpacked).collect())
 }
 
 /// What a file in YAML contains.
@@ -139,7 +151,10 @@ fn any(node: &Node, check: &dyn Fn(&Node) -> bool) -> bool {
 
 /// The locations for what the documents contain.
 pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Part>, Notes), Failure> {
-    let mut converter = Converter { name, notes: Notes::default(), parts: Vec::new() };
+    let mut converter = Converter { name, notes: Notes::default(), parts: Vec::new(), regex_hosts: Vec::new() };
+    if source == Source::Ingress {
+        converter.regex_hosts = documents.iter().filter(|document| has_regex(document)).flat_map(hosts).collect();
+    }
     for document in documents {
         match source {
             Source::Ingress => converter.ingress(document),
@@ -159,10 +174,38 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
     Ok((converter.parts.into_iter().map(|(part, _)| part).collect(), converter.notes))
 }
 
+/// The annotations of an Ingress of ingress-nginx.
+fn annotations(ingress: &Node) -> &Node {
+    ingress.at(&["metadata", "annotations"]).or(ingress.get("annotations")).unwrap_or(ingress)
+}
+
+fn annotation<'n>(ingress: &'n Node, name: &str) -> Option<&'n Node> {
+    annotations(ingress).get(&format!("{PREFIX}{name}"))
+}
+
+/// Whether an annotation says so, in one of the forms that Go's `strconv.ParseBool` takes.
+fn is_on(value: &str) -> bool {
+    ["1", "t", "T", "true", "TRUE", "True"].contains(&value)
+}
+
+/// Whether the paths of an Ingress are expressions.
+fn has_regex(ingress: &Node) -> bool {
+    annotation(ingress, "use-regex").is_some_and(|node| is_on(node.text())) || rewrite_target(ingress).is_some()
+}
+
+fn rewrite_target(ingress: &Node) -> Option<&Node> {
+    annotation(ingress, "rewrite-target").filter(|node| !node.text().is_empty())
+}
+
+fn hosts(ingress: &Node) -> impl Iterator<Item = Option<String>> + '_ {
+    let rules = ingress.at(&["spec", "rules"]).map_or(&[][..], Node::items);
+    rules.iter().map(|rule| rule.get("host").map(|host| host.text().to_owned()))
+}
+
 /// Whether nginx would serve requests for a location out of another one, if it were not there.
 fn is_within(location: &str, other: &str) -> bool {
     let path = location.strip_prefix("= ").unwrap_or(location);
-    match (location.starts_with("~ "), other.starts_with("~ ")) {
+    match (location.starts_with('~'), other.starts_with('~')) {
         (true, _) => !other.starts_with("= "),
         (false, true) => location.starts_with("= "),
         (false, false) => path.starts_with(other),
@@ -174,6 +217,8 @@ struct Converter<'n> {
     notes: Notes,
     /// The locations, and where they come from.
     parts: Vec<(Part, String)>,
+    /// The hosts of which ingress-nginx takes all paths for expressions, because one Ingress says so.
+    regex_hosts: Vec<Option<String>>,
 }
 
 impl Converter<'_> {
@@ -195,7 +240,7 @@ impl Converter<'_> {
             let mut policies =
                 parts.iter().map(|(other, _)| other).filter(|other| !other.draft.is_empty() && other.host == part.host);
             let is_prefix = part.location.starts_with('/');
-            if part.draft.is_empty() && is_prefix && policies.clone().any(|other| other.location.starts_with("~ ")) {
+            if part.draft.is_empty() && is_prefix && policies.clone().any(|other| other.location.starts_with('~')) {
                 let text = format!(
                     "nginx tries expressions before {}, so requests without a policy may come under that of one",
                     part.location
@@ -223,15 +268,27 @@ impl Converter<'_> {
     fn ingress(&mut self, document: &Node) {
         let draft = self.ingress_policy(document).unwrap_or_default();
         let mut found = false;
+        if let Some(target) = rewrite_target(document).filter(|_| !draft.is_empty()) {
+            let place = self.place(target);
+            let text = format!("rewrite-target is left out: the path is passed on as it is, not as {}", target.text());
+            self.notes.left("rewrite-target", &place, text);
+        }
         for rule in document.at(&["spec", "rules"]).map_or(&[][..], Node::items) {
             for path in rule.at(&["http", "paths"]).map_or(&[][..], Node::items) {
                 found = true;
                 let prefix = path.get("path").map_or("/", Node::text);
                 let is_exact = path.get("pathType").is_some_and(|kind| kind.text() == "Exact");
                 let service = path.at(&["backend", "service"]);
+                let host = rule.get("host").map(|host| host.text().to_owned());
                 let part = Part {
-                    host: rule.get("host").map(|host| host.text().to_owned()),
-                    location: if is_exact { format!("= {prefix}") } else { prefix.to_owned() },
+                    location: if self.regex_hosts.contains(&host) {
+                        format!("~* {}", super::draft::quoted(&format!("^{prefix}")))
+                    } else if is_exact {
+                        format!("= {prefix}")
+                    } else {
+                        prefix.to_owned()
+                    },
+                    host,
                     draft: draft.clone(),
                     upstream: service
                         .and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"]))),
@@ -247,11 +304,10 @@ impl Converter<'_> {
     }
 
     fn ingress_policy(&mut self, document: &Node) -> Option<Draft> {
-        let annotations = document.at(&["metadata", "annotations"]).or(document.get("annotations")).unwrap_or(document);
-        let get = |name: &str| annotations.get(&format!("{PREFIX}{name}"));
+        let get = |name: &str| annotation(document, name);
         let enabled = get("enable-cors")?;
         let place = self.place(enabled);
-        if enabled.text() != "true" {
+        if !is_on(enabled.text()) {
             self.notes.differs("off", &place, "enable-cors is not \"true\", so there is no policy");
             return None;
         }
@@ -268,7 +324,7 @@ impl Converter<'_> {
             }
             draft.origin(origin, &place, notes);
         }
-        draft.credentials = text("cors-allow-credentials", "true") == "true";
+        draft.credentials = is_on(&text("cors-allow-credentials", "true"));
         if draft.is_any() && draft.credentials {
             draft.origins.retain(|origin| origin == "*");
             draft.credentials = false;
@@ -504,6 +560,35 @@ mod tests {
             "{parts:?}"
         );
         assert!(notes.starts_with("any-with-credentials no-effect"), "{notes}");
+    }
+
+    #[test]
+    fn ingresses_with_expressions() {
+        let ingress = |annotation: &str, host: &str, path: &str| {
+            format!(
+                "- kind: Ingress\n  metadata: {{annotations: {{{PREFIX}enable-cors: \"True\", {PREFIX}cors-allow-origin: 'https://a.example', \
+                 {PREFIX}cors-allow-credentials: '1'{annotation}}}}}\n  spec: {{rules: [{{host: {host}, http: {{paths: [{{path: '{path}', pathType: Exact}}]}}}}]}}\n"
+            )
+        };
+        let rewrite = format!(", {PREFIX}rewrite-target: /$2");
+        let regex = format!(", {PREFIX}use-regex: \"true\"");
+        let off = format!(", {PREFIX}use-regex: \"false\", {PREFIX}rewrite-target: ''");
+        for (annotation, path, location, is_rewritten) in [
+            (&rewrite, "/api(/|$)(.*)", "~* ^/api(/|$)(.*)", true),
+            (&regex, "/v[0-9]{1}", "~* '^/v[0-9]{1}'", false),
+            (&off, "/v", "= /v", false),
+        ] {
+            // Others of the same host are expressions as well, and those of another host are not.
+            let items = ingress(annotation, "h.example", path)
+                + &ingress("", "h.example", "/x")
+                + &ingress("", "i.example", "/x");
+            let (parts, notes) = converted(&format!("apiVersion: v1\nkind: List\nitems:\n{items}"));
+            let locations: Vec<_> = parts.iter().filter_map(|part| Some(part.split_once(':')?.0)).collect();
+            let same_host = if location.starts_with('~') { "~* ^/x" } else { "= /x" };
+            assert_eq!(locations, [location, same_host, "= /x"], "{annotation}");
+            assert!(parts.iter().all(|part| part.contains("cors_allow_credentials on")), "{parts:?}");
+            assert_eq!(notes.contains("rewrite-target"), is_rewritten, "{notes}");
+        }
     }
 
     #[test]
