@@ -123,19 +123,28 @@ pub struct Decision {
 }
 
 impl Rules {
-    /// What exact origins alone say about most origins. Makes no calls.
+    /// What exact origins alone say about most origins.
     #[inline(always)]
     pub fn lists(&self, origin: &[u8]) -> Listed {
         match self.origins.lists(origin) {
-            Listed::Unknown if self.files_list(origin) => Listed::Yes,
+            Listed::Unknown if self.files.iter().any(|file| file.current().lists(origin)) => Listed::Yes,
             listed => listed,
         }
     }
 
-    /// What the exact origins of files alone say. Makes no calls.
+    /// [`Rules::lists`], unless that takes comparing several strings: `None` then. Makes no calls.
     #[inline(always)]
-    pub fn files_list(&self, origin: &[u8]) -> bool {
-        self.files.iter().any(|file| file.current().lists(origin))
+    pub fn lists_at_once(&self, origin: &[u8]) -> Option<Listed> {
+        let listed = self.origins.lists_at_once(origin)?;
+        if listed == Listed::Unknown {
+            // The compiler would make a call of an iterator's `any`.
+            for file in self.files.iter() {
+                if file.current().lists_at_once(origin)? {
+                    return Some(Listed::Yes);
+                }
+            }
+        }
+        Some(listed)
     }
 
     /// Whether an origin of which [`Rules::lists`] does not know is allowed.

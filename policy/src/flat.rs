@@ -206,10 +206,15 @@ impl<'a> Flat<'a> {
         self.len == 0
     }
 
-    /// Whether `origin` is an exact origin of the file, and as long as most origins are. Makes no calls.
-    #[inline(always)]
+    /// Whether `origin` is an exact origin of the file, and as long as most origins are.
     pub fn lists(&self, origin: &[u8]) -> bool {
         self.exact.contains_medium(origin)
+    }
+
+    /// [`Flat::lists`], unless that takes comparing several strings: `None` then. Makes no calls.
+    #[inline(always)]
+    pub fn lists_at_once(&self, origin: &[u8]) -> Option<bool> {
+        self.exact.contains_medium_at_once(origin)
     }
 
     /// Whether the file allows an origin that it does not [list](Flat::lists).

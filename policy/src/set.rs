@@ -107,6 +107,26 @@ impl<'a> View<'a> {
         (MEDIUM_FROM..=MEDIUM_TO).contains(&value.len())
             && self.find(hash(value), value.len() as u16, |stored| is_same_medium(stored, value))
     }
+
+    /// [`View::contains_medium`], unless another string has the same length and 32 bits of hash: `None` then.
+    #[inline(always)]
+    pub fn contains_medium_at_once(self, value: &[u8]) -> Option<bool> {
+        contains_medium_at_once(&self.slots, &self.bytes, value)
+    }
+}
+
+/// See [`Set::contains_medium_at_once`]. It takes references to what it may not need, so that it is not read.
+#[inline(always)]
+fn contains_medium_at_once(slots: &impl AsRef<[u64]>, bytes: &impl AsRef<[u8]>, value: &[u8]) -> Option<bool> {
+    let slots = slots.as_ref();
+    if slots.is_empty() || !(MEDIUM_FROM..=MEDIUM_TO).contains(&value.len()) {
+        return Some(false);
+    }
+    let hash = hash(value);
+    let Some((_, start)) = candidate(slots, hash as usize, key(hash, value.len() as u16)) else {
+        return Some(false);
+    };
+    bytes.as_ref().get(start..start + value.len()).is_some_and(|stored| is_same_medium(stored, value)).then_some(true)
 }
 
 /// Where the next of these slots with this key is, and where its string starts; `None` if a free slot comes first, of which there
@@ -255,15 +275,7 @@ impl Set {
     /// [`Set::contains_medium`], unless another string has the same length and 32 bits of hash: `None` then.
     #[inline(always)]
     pub fn contains_medium_at_once(&self, value: &[u8]) -> Option<bool> {
-        let Table { slots, bytes, .. } = &self.0;
-        if slots.is_empty() || !(MEDIUM_FROM..=MEDIUM_TO).contains(&value.len()) {
-            return Some(false);
-        }
-        let hash = hash(value);
-        let Some((_, start)) = candidate(slots, hash as usize, key(hash, value.len() as u16)) else {
-            return Some(false);
-        };
-        bytes.get(start..start + value.len()).is_some_and(|stored| is_same_medium(stored, value)).then_some(true)
+        contains_medium_at_once(&self.0.slots, &self.0.bytes, value)
     }
 
     /// All strings, in no particular order.

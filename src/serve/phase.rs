@@ -171,18 +171,34 @@ extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r 
 }
 
 /// The request has one `Origin`, which the list allows or does not.
+#[inline(always)]
+fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match policy.rules.files.is_empty() {
+        true => without_files(r, kept, policy),
+        false => with_files(r, kept, policy),
+    }
+}
+
 #[inline(never)]
-extern "C" fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+extern "C" fn without_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match policy.rules.origins.lists_at_once(kept.read.origin.get().as_bytes()) {
         Some(listed) => by_list(r, kept, policy, listed),
-        None => with_origin_further(r, kept, policy),
+        None => with_origin_in_full(r, kept, policy),
+    }
+}
+
+#[inline(never)]
+extern "C" fn with_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    match policy.rules.lists_at_once(kept.read.origin.get().as_bytes()) {
+        Some(listed) => by_list(r, kept, policy, listed),
+        None => with_origin_in_full(r, kept, policy),
     }
 }
 
 /// Another origin has the same length and hash.
 #[cold]
-extern "C" fn with_origin_further<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    by_list(r, kept, policy, policy.rules.origins.lists(kept.read.origin.get().as_bytes()))
+extern "C" fn with_origin_in_full<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    by_list(r, kept, policy, policy.rules.lists(kept.read.origin.get().as_bytes()))
 }
 
 #[inline(always)]
@@ -190,19 +206,8 @@ fn by_list<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, listed: L
     match listed {
         Listed::Yes => kept.adopt_simple(policy, Way::Allowed),
         Listed::No => kept.adopt_simple(policy, Way::Denied),
-        Listed::Unknown if policy.rules.files.is_empty() => return unlisted(r, kept, policy),
-        Listed::Unknown => return in_files(r, kept, policy),
+        Listed::Unknown => return unlisted(r, kept, policy),
     }
-    go_on(r, policy)
-}
-
-/// The configuration says nothing of the origin; a file may list it.
-#[inline(never)]
-extern "C" fn in_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    if !policy.rules.files_list(kept.read.origin.get().as_bytes()) {
-        return unlisted(r, kept, policy);
-    }
-    kept.adopt_simple(policy, Way::Allowed);
     go_on(r, policy)
 }
 
