@@ -337,6 +337,8 @@ mod tests {
             let origins = ["https://one.a.example", "https://two.a.example", "https://x.b.example", "null"];
             for (origin, allowed) in origins.into_iter().zip(values) {
                 assert_eq!(rules.allows(origin.as_bytes()), allowed, "{origin}");
+                // None of these has the same hash as another one.
+                assert_eq!(rules.lists_at_once(origin.as_bytes()), Some(rules.lists(origin.as_bytes())), "{origin}");
             }
         };
         allowed([true, false, false, false]);

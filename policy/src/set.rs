@@ -342,6 +342,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origins::{Listed, OriginsBuilder};
     use proptest::prelude::*;
     use std::collections::HashSet;
 
@@ -376,8 +377,15 @@ mod tests {
         let same_end = (0..1 << 24).map(|i| format!("http://b{i:08x}aaaaaaaa.example")).find(is_alike).unwrap();
         for other in [same_start, same_end] {
             assert_eq!((other.len(), set.contains_medium(other.as_bytes())), (stored.len(), false), "{other}");
+            assert_eq!(set.contains_medium_at_once(other.as_bytes()), None, "{other}");
+            // The comparison that does it all comes after it.
+            let mut builder = OriginsBuilder::default();
+            builder.add(stored.as_bytes(), ()).unwrap();
+            assert_eq!(builder.build().0.lists(other.as_bytes()), Listed::No, "{other}");
         }
         assert!(set.contains_medium(stored.as_bytes()));
+        assert_eq!(set.contains_medium_at_once(stored.as_bytes()), Some(true));
+        assert_eq!(set.contains_medium_at_once(b"https://other.example"), Some(false));
     }
 
     #[test]
