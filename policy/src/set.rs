@@ -108,7 +108,7 @@ impl<'a> View<'a> {
             && self.find(hash(value), value.len() as u16, |stored| is_same_medium(stored, value))
     }
 
-    /// [`View::contains_medium`], unless another string has the same length and 32 bits of hash: `None` then.
+    /// [`View::contains_medium`], unless the first string with the same key is another one: `None` then.
     #[inline(always)]
     pub fn contains_medium_at_once(self, value: &[u8]) -> Option<bool> {
         contains_medium_at_once(&self.slots, &self.bytes, value)
@@ -272,7 +272,7 @@ impl Set {
         self.0.view().contains_medium(value)
     }
 
-    /// [`Set::contains_medium`], unless another string has the same length and 32 bits of hash: `None` then.
+    /// [`Set::contains_medium`], unless the first string with the same key is another one: `None` then.
     #[inline(always)]
     pub fn contains_medium_at_once(&self, value: &[u8]) -> Option<bool> {
         contains_medium_at_once(&self.0.slots, &self.0.bytes, value)

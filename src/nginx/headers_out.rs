@@ -80,10 +80,10 @@ impl<'r> Request<'r> {
         headers.filter(|header| header.hash != 0)
     }
 
-    /// The fields that are to be sent and that pass the `sieve`.
+    /// The fields that are to be sent and that pass the `sieve`. Nothing may be added while they are looked at.
     #[inline(always)]
     pub fn headers_out_sifted(&self, sieve: Sieve) -> FieldsOut<'r> {
-        // SAFETY: what is added meanwhile is not looked at, and nothing moves.
+        // SAFETY: the callers add nothing meanwhile, and nothing moves.
         FieldsOut { elements: unsafe { Elements::of(&self.fields().headers_out.headers) }, sieve }
     }
 

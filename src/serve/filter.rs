@@ -195,7 +195,7 @@ extern "C" fn beside_others_for_all<'r>(r: Request<'r>, prepared: &'r Prepared) 
     }
 }
 
-/// Writes a response that has a `Vary`, or something about CORS.
+/// Writes a response that may have a `Vary`, or something about CORS.
 #[inline(never)]
 extern "C" fn beside_own<'r>(mut r: Request<'r>, prepared: &'r Prepared, origin: Str<'r>) -> ngx_int_t {
     match write::own(&r) {

@@ -154,7 +154,7 @@ extern "C" fn with_field<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Pol
     }
 }
 
-/// Several fields have the hash of `Origin`.
+/// There are several `Origin` fields, or a field with another name that has the same hash.
 #[cold]
 extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match find_origin(&r, &kept.read.origin) {
@@ -195,7 +195,7 @@ extern "C" fn with_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Pol
     }
 }
 
-/// Another origin has the same length and hash.
+/// The first string of a table that might be the origin is another one.
 #[cold]
 extern "C" fn with_origin_in_full<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     by_list(r, kept, policy, policy.rules.lists(kept.read.origin.get().as_bytes()))

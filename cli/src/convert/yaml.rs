@@ -151,9 +151,9 @@ fn any(node: &Node, check: &dyn Fn(&Node) -> bool) -> bool {
 
 /// The locations for what the documents contain.
 pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Part>, Notes), Failure> {
-    let mut converter = Converter { name, notes: Notes::default(), parts: Vec::new(), regex_hosts: Vec::new() };
+    let mut converter = Converter { name, notes: Notes::default(), parts: Vec::new(), hosts: Hosts::default() };
     if source == Source::Ingress {
-        converter.regex_hosts = documents.iter().filter(|document| has_regex(document)).flat_map(hosts).collect();
+        converter.hosts = Hosts::of(documents);
     }
     for document in documents {
         match source {
@@ -163,6 +163,10 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         }
     }
     converter.leave_out();
+    if source == Source::Ingress {
+        // As ingress-nginx writes them, so that no shorter expression takes the requests of a longer one.
+        converter.parts.sort_by_key(|(part, _)| std::cmp::Reverse(expression(&part.location).map_or(0, str::len)));
+    }
     if converter.parts.is_empty() && converter.notes.0.is_empty() {
         let what = match source {
             Source::Ingress => "annotations of ingress-nginx with enable-cors",
@@ -188,18 +192,85 @@ fn is_on(value: &str) -> bool {
     ["1", "t", "T", "true", "TRUE", "True"].contains(&value)
 }
 
-/// Whether the paths of an Ingress are expressions.
-fn has_regex(ingress: &Node) -> bool {
-    annotation(ingress, "use-regex").is_some_and(|node| is_on(node.text())) || rewrite_target(ingress).is_some()
+/// Whether an annotation says the opposite.
+fn is_off(value: &str) -> bool {
+    ["0", "f", "F", "false", "FALSE", "False"].contains(&value)
 }
 
-fn rewrite_target(ingress: &Node) -> Option<&Node> {
-    annotation(ingress, "rewrite-target").filter(|node| !node.text().is_empty())
+/// The rules of an Ingress.
+fn rules(ingress: &Node) -> &[Node] {
+    ingress.at(&["spec", "rules"]).map_or(&[][..], Node::items)
 }
 
-fn hosts(ingress: &Node) -> impl Iterator<Item = Option<String>> + '_ {
-    let rules = ingress.at(&["spec", "rules"]).map_or(&[][..], Node::items);
-    rules.iter().map(|rule| rule.get("host").map(|host| host.text().to_owned()))
+fn host(rule: &Node) -> Option<String> {
+    rule.get("host").map(|host| host.text().to_owned())
+}
+
+fn paths(rule: &Node) -> &[Node] {
+    rule.at(&["http", "paths"]).map_or(&[][..], Node::items)
+}
+
+fn path_text(path: &Node) -> &str {
+    path.get("path").map_or("/", Node::text)
+}
+
+fn is_of_type(path: &Node, kind: &str) -> bool {
+    path.get("pathType").is_some_and(|other| other.text() == kind)
+}
+
+/// The target of rewrites, if a path of the rule is not that target itself.
+fn rewrite_target<'n>(ingress: &'n Node, rule: &Node) -> Option<&'n Node> {
+    let target = annotation(ingress, "rewrite-target").filter(|node| !node.text().is_empty())?;
+    paths(rule).iter().any(|path| path_text(path) != target.text()).then_some(target)
+}
+
+/// Whether the paths of a rule are expressions, and so are all others of its host.
+fn has_expressions(ingress: &Node, rule: &Node) -> bool {
+    annotation(ingress, "use-regex").is_some_and(|node| is_on(node.text())) || rewrite_target(ingress, rule).is_some()
+}
+
+/// The expression of a location of ingress-nginx's.
+fn expression(location: &str) -> Option<&str> {
+    Some(location.strip_prefix("~* ")?.trim_matches('\''))
+}
+
+/// What ingress-nginx looks at in all objects before it writes a server.
+#[derive(Default)]
+struct Hosts {
+    /// Those of which it takes all paths for expressions, because a rule has some.
+    with_expressions: Vec<Option<String>>,
+    /// Those that have a path of the type Exact, and the path.
+    exact: Vec<(Option<String>, String)>,
+}
+
+impl Hosts {
+    fn of(documents: &[Node]) -> Hosts {
+        let mut hosts = Hosts::default();
+        for document in documents {
+            for rule in rules(document) {
+                if has_expressions(document, rule) {
+                    hosts.with_expressions.push(host(rule));
+                }
+                let exact = paths(rule).iter().filter(|path| is_of_type(path, "Exact"));
+                hosts.exact.extend(exact.map(|path| (host(rule), path_text(path).to_owned())));
+            }
+        }
+        hosts
+    }
+
+    fn location(&self, document: &Node, rule: &Node, path: &Node) -> String {
+        let (host, text) = (host(rule), path_text(path));
+        if !self.with_expressions.contains(&host) {
+            return if is_of_type(path, "Exact") { format!("= {text}") } else { text.to_owned() };
+        }
+        // Beside an exact path, it has a slash at its end, so that both are reached.
+        let is_beside_exact = is_of_type(path, "Prefix")
+            && !has_expressions(document, rule)
+            && self.exact.contains(&(host, text.to_owned()))
+            && !text.ends_with('/');
+        let slash = if is_beside_exact { "/" } else { "" };
+        format!("~* {}", super::draft::quoted(&format!("^{text}{slash}")))
+    }
 }
 
 /// Whether nginx would serve requests for a location out of another one, if it were not there.
@@ -217,8 +288,7 @@ struct Converter<'n> {
     notes: Notes,
     /// The locations, and where they come from.
     parts: Vec<(Part, String)>,
-    /// The hosts of which ingress-nginx takes all paths for expressions, because one Ingress says so.
-    regex_hosts: Vec<Option<String>>,
+    hosts: Hosts,
 }
 
 impl Converter<'_> {
@@ -268,27 +338,19 @@ impl Converter<'_> {
     fn ingress(&mut self, document: &Node) {
         let draft = self.ingress_policy(document).unwrap_or_default();
         let mut found = false;
-        if let Some(target) = rewrite_target(document).filter(|_| !draft.is_empty()) {
+        let target = rules(document).iter().find_map(|rule| rewrite_target(document, rule));
+        if let Some(target) = target.filter(|_| !draft.is_empty()) {
             let place = self.place(target);
             let text = format!("rewrite-target is left out: the path is passed on as it is, not as {}", target.text());
             self.notes.left("rewrite-target", &place, text);
         }
-        for rule in document.at(&["spec", "rules"]).map_or(&[][..], Node::items) {
-            for path in rule.at(&["http", "paths"]).map_or(&[][..], Node::items) {
+        for rule in rules(document) {
+            for path in paths(rule) {
                 found = true;
-                let prefix = path.get("path").map_or("/", Node::text);
-                let is_exact = path.get("pathType").is_some_and(|kind| kind.text() == "Exact");
                 let service = path.at(&["backend", "service"]);
-                let host = rule.get("host").map(|host| host.text().to_owned());
                 let part = Part {
-                    location: if self.regex_hosts.contains(&host) {
-                        format!("~* {}", super::draft::quoted(&format!("^{prefix}")))
-                    } else if is_exact {
-                        format!("= {prefix}")
-                    } else {
-                        prefix.to_owned()
-                    },
-                    host,
+                    host: host(rule),
+                    location: self.hosts.location(document, rule, path),
                     draft: draft.clone(),
                     upstream: service
                         .and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"]))),
@@ -324,7 +386,8 @@ impl Converter<'_> {
             }
             draft.origin(origin, &place, notes);
         }
-        draft.credentials = is_on(&text("cors-allow-credentials", "true"));
+        // What it cannot read is the default there.
+        draft.credentials = !is_off(&text("cors-allow-credentials", "true"));
         if draft.is_any() && draft.credentials {
             draft.origins.retain(|origin| origin == "*");
             draft.credentials = false;
@@ -588,6 +651,39 @@ mod tests {
             assert_eq!(locations, [location, same_host, "= /x"], "{annotation}");
             assert!(parts.iter().all(|part| part.contains("cors_allow_credentials on")), "{parts:?}");
             assert_eq!(notes.contains("rewrite-target"), is_rewritten, "{notes}");
+        }
+    }
+
+    #[test]
+    fn expressions_of_one_host() {
+        let document = |annotations: &str, paths: &str| {
+            format!("kind: Ingress\nmetadata: {{annotations: {{{annotations}}}}}\nspec: {{rules: [{{http: {{paths: [{paths}]}}}}]}}\n---\n")
+        };
+        let cors = format!("{PREFIX}enable-cors: 'true', {PREFIX}cors-allow-origin: 'https://a.example', {PREFIX}cors-allow-credentials: 'yes'");
+        let regex = format!("{cors}, {PREFIX}use-regex: 'true'");
+        let same = format!("{cors}, {PREFIX}rewrite-target: /");
+        let path = |path: &str, kind: &str| format!("{{path: {path}, pathType: {kind}}}");
+        let (any, admin) = (path("/", "Prefix"), path("/admin", "Prefix"));
+        let (exact, prefix) = (path("/x", "Exact"), path("/x", "Prefix"));
+        for (documents, expected) in [
+            // The longer one comes first, and keeps the policy of the shorter one away.
+            (document(&regex, &any) + &document("", &admin), "~* ^/admin|off ~* ^/|on"),
+            (document(&regex, &exact) + &document(&cors, &prefix), "~* ^/x/|on ~* ^/x|on"),
+            (document(&regex, &prefix) + &document(&cors, &exact), "~* ^/x|on"),
+            // The target is the path, so nothing is rewritten.
+            (document(&same, &any) + &document("", &admin), "/|on /admin|off"),
+        ] {
+            let (parts, notes) = converted(&documents);
+            let locations: Vec<_> = parts
+                .iter()
+                .filter_map(|part| part.split_once(": "))
+                .map(|(location, policy)| {
+                    assert!(policy.is_empty() || policy.contains("cors_allow_credentials on"), "{policy}");
+                    format!("{location}|{}", if policy.is_empty() { "off" } else { "on" })
+                })
+                .collect();
+            assert_eq!(locations.join(" "), expected, "{documents}");
+            assert!(!notes.contains("rewrite-target"), "{notes}");
         }
     }
 
