@@ -24,7 +24,7 @@ main() {
         need qemu-user-static binfmt-support
         [[ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]] || emulate
         # Optimizing the module as it is released takes an emulated compiler longer than all the rest.
-        CLIENTS+="export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16; "
+        CLIENTS+="export TEST_NGINX_PATIENCE=10 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16; "
     fi
     make_tree
     inside root "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y rustc cargo git" >>"$TREE.log" 2>&1 ||

@@ -482,6 +482,92 @@ mod tests {
         }
     }
 
+    /// Where a word of an entry is.
+    fn place(number: usize, at: usize) -> usize {
+        HEAD + number * ENTRY + at
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!((Frequent::new(5, 1).capacity(), Frequent::new(1 << 20, 1).capacity()), (5, MOST));
+        // Entries, the nodes of the heap, and a table with twice as many slots, rounded up.
+        assert_eq!(Frequent::new(5, 1).size(), HEAD + 5 * ENTRY + 5 + 16);
+    }
+
+    #[test]
+    fn what_a_secret_hides() {
+        // Kinds and lengths whose bits the secret has as well.
+        let secret = 0x1234_5678_9abc_deff;
+        let frequent = Frequent::new(4, secret);
+        assert_ne!(frequent.start(1), frequent.start(2));
+        assert_ne!(Frequent::hash(secret, b"aaaaaaaaa"), Frequent::hash(secret, b"aaaaaaaaaa"));
+    }
+
+    #[test]
+    fn what_is_counted_without_the_lock() {
+        let mut table = Table::new(4);
+        let key = Key { kind: 1, texts: [b"a", b""] };
+        let hash = table.frequent.hash_of(&key);
+        let count_first = |table: &Table, hash| table.frequent.count_first(&table.memory, hash, || 9);
+        assert!(!count_first(&table, hash) && !table.frequent.count(&table.memory, &key, 9));
+        table.add(1, "a", "", 5);
+        assert!(count_first(&table, hash) && table.frequent.count(&table.memory, &key, 8));
+        let seen = &table.frequent.entries(&table.memory)[0];
+        assert_eq!((seen.count, seen.first, seen.last), (3, 5, 8));
+        // The same slot and the same part of the hash in it, but another hash.
+        assert!(!count_first(&table, hash ^ 1 << (NUMBER - 1)));
+        // An entry that is being changed is not counted.
+        table.memory[place(0, COUNT)].store(5 << COUNT_BITS, Relaxed);
+        assert!(!count_first(&table, hash));
+        assert_eq!(table.entries(), []);
+    }
+
+    #[test]
+    fn another_content() {
+        let mut table = Table::new(1);
+        table.add(1, "a", "", 0);
+        let changes = |table: &Table| table.memory[place(0, COUNT)].load(Relaxed) >> COUNT_BITS;
+        let before = changes(&table);
+        // So large that a node of the heap needs its bits above those of a number.
+        table.memory[place(0, COUNT)].store(before << COUNT_BITS | 1 << 20, Relaxed);
+        table.add(1, "b", "", 0);
+        assert_eq!(changes(&table), before + 1);
+        table.add(1, "c", "", 0);
+        assert_eq!(table.entries(), [("c".to_owned(), (1 << 20) + 2, (1 << 20) + 1)]);
+    }
+
+    #[test]
+    fn memory_of_another_size() {
+        let mut table = Table::new(4);
+        table.memory.pop();
+        table.add(1, "a", "", 0);
+        assert_eq!(table.entries(), []);
+        table.memory.extend([const { AtomicU64::new(0) }; 3]);
+        table.add(1, "a", "", 0);
+        assert_eq!(table.entries(), [("a".to_owned(), 1, 0)]);
+    }
+
+    #[test]
+    fn what_a_repair_leaves() {
+        let mut table = Table::new(4);
+        for text in ["a", "b", "c"] {
+            (0..5).for_each(|_| table.add(1, text, "", 0));
+        }
+        // A process has ended while it gave the first entry another content.
+        table.memory[place(0, COUNT)].store(0, Relaxed);
+        table.frequent.repair(&table.memory);
+        let slots =
+            |table: &Table| table.memory[table.frequent.table..].iter().filter(|slot| slot.load(Relaxed) != 0).count();
+        assert_eq!((slots(&table), table.entries().len()), (2, 2));
+        // The next two take the room, and then the one that has happened once makes room.
+        for text in ["b", "c", "d", "d", "e", "f"] {
+            table.add(1, text, "", 0);
+        }
+        let seen: Vec<_> =
+            table.entries().into_iter().map(|(text, count, error)| format!("{text}{count}-{error}")).collect();
+        assert_eq!((seen.join(" ").as_str(), slots(&table)), ("b6-0 c6-0 d2-0 f2-1", 4));
+    }
+
     #[test]
     fn what_an_entry_contains() {
         let mut table = Table::new(4);

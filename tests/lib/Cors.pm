@@ -21,6 +21,8 @@ use constant {
 	VARY => 'Vary: Origin',
 	PREFLIGHT_VARY => 'Vary: Origin, Access-Control-Request-Method, '
 		. 'Access-Control-Request-Headers',
+	# In seconds, what a connection waits for.
+	SOON => 3 * ($ENV{TEST_NGINX_PATIENCE} // 1),
 };
 
 # The response to a request with these fields, each a whole line; a reference
@@ -154,7 +156,7 @@ sub receive {
 	my $received = '';
 	my $is_complete = eval {
 		local $SIG{ALRM} = sub { die "timeout\n" };
-		alarm 3;
+		alarm SOON;
 
 		my $head = _line($connection, \$received);
 		my ($status) = $head =~ m{^HTTP/1\.[01] (\d+)} or die "no status\n";
@@ -184,14 +186,13 @@ sub receive {
 	return $is_complete ? $received : "incomplete: $received";
 }
 
-# Whether the server closes a connection, within three seconds and without
-# another byte.
+# Whether the server closes a connection soon, and without another byte.
 sub is_closed {
 	my ($connection) = @_;
 
 	my $read = eval {
 		local $SIG{ALRM} = sub { die "timeout\n" };
-		alarm 3;
+		alarm SOON;
 		my $read = $connection->read(my $byte, 1);
 		alarm 0;
 		$read;

@@ -337,7 +337,10 @@ sub _globals_http {
 	my @temporary = ('client_body',
 		grep { $self->has_module($_) } qw/ fastcgi proxy scgi uwsgi /);
 
-	return join "\n", "root $self->{dir};", "access_log $self->{dir}/access.log;",
+	# Its default depends on the processor.
+	my $map = $self->has_module('map') ? ' map_hash_bucket_size 128;' : '';
+
+	return join "\n", "root $self->{dir};", "access_log $self->{dir}/access.log;$map",
 		(map { "${_}_temp_path $self->{dir}/${_}_temp;" } @temporary),
 		$ENV{TEST_NGINX_GLOBALS_HTTP} // '';
 }
