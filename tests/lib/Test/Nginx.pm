@@ -337,10 +337,11 @@ sub _globals_http {
 	my @temporary = ('client_body',
 		grep { $self->has_module($_) } qw/ fastcgi proxy scgi uwsgi /);
 
-	# Its default depends on the processor.
-	my $map = $self->has_module('map') ? ' map_hash_bucket_size 128;' : '';
+	# By default, as large as a line of the processor's cache.
+	my @hashes = ('server_names', $self->has_module('map') ? 'map' : ());
+	my $hashes = join '', map { " ${_}_hash_bucket_size 128;" } @hashes;
 
-	return join "\n", "root $self->{dir};", "access_log $self->{dir}/access.log;$map",
+	return join "\n", "root $self->{dir};", "access_log $self->{dir}/access.log;$hashes",
 		(map { "${_}_temp_path $self->{dir}/${_}_temp;" } @temporary),
 		$ENV{TEST_NGINX_GLOBALS_HTTP} // '';
 }
