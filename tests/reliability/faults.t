@@ -105,7 +105,7 @@ my $requests = grep { $_->[1] } @panics;
 my @functions = qw/ serve::filter::handler serve::filter::first serve::filter::body
 	serve::filter::with_policy serve::filter::beside_others serve::phase::handler
 	serve::filter::counting_handler serve::filter::count_denied serve::filter::count_denied_again
-	serve::filter::beside_others_for_all serve::phase::simple_case serve::phase::with_origin
+	serve::filter::beside_others_for_all serve::phase::simple_case serve::phase::with_field serve::phase::without_files serve::phase::with_files
 	serve::phase::other_method serve::phase::not_simple nginx::chain::broken_chain
 	nginx::chain::declines nginx::variable::not_found postconfiguration postconfiguration_of_last /;
 
@@ -350,7 +350,7 @@ SKIP: {
 		$found{$function} = 1;
 		$panics{$function} = 1 if /<core::(?:panicking|slice|str|option|result)::/;
 	}
-	ok($found{'serve::phase::with_origin'}, 'the build has symbols');
+	ok($found{'serve::phase::without_files'}, 'the build has symbols');
 	ok(!$panics{$_}, "no panic without a barrier: $_") for @functions;
 }
 
