@@ -187,12 +187,12 @@ fn annotation<'n>(ingress: &'n Node, name: &str) -> Option<&'n Node> {
     annotations(ingress).get(&format!("{PREFIX}{name}"))
 }
 
-/// Whether an annotation says so, in one of the forms that Go's `strconv.ParseBool` takes.
+/// Whether an annotation is on. Go's `strconv.ParseBool` takes these forms.
 fn is_on(value: &str) -> bool {
     ["1", "t", "T", "true", "TRUE", "True"].contains(&value)
 }
 
-/// Whether an annotation says the opposite.
+/// Whether it is off.
 fn is_off(value: &str) -> bool {
     ["0", "f", "F", "false", "FALSE", "False"].contains(&value)
 }
