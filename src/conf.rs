@@ -21,5 +21,5 @@ pub mod prepared;
 mod settings;
 
 pub use level::{LocationConf, MainConf};
-pub use policy::{Mode, Policy};
+pub use policy::{Dynamic, Mode, Policy};
 pub use prepared::Prepared;

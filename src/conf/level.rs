@@ -17,7 +17,7 @@ use super::files::OriginFile;
 use super::follow::Following;
 use super::leftovers::{self, Found, Leftovers};
 use super::messages::{Messages, Place};
-use super::policy::{Mode, Policy};
+use super::policy::{Dynamic, Mode, Policy};
 use super::settings::{LevelDirectives, Needs, OriginRules, Own, Settings};
 use crate::nginx::chain::{Function, Link, NOBODY};
 use crate::nginx::configuration::{self, Configuration};
@@ -97,6 +97,15 @@ impl MainConf {
         }
     }
 
+    /// Keeps a value as long as the configuration; `None`, and the configuration fails, if memory runs out.
+    fn keep<T>(&mut self, cf: &Configuration<'_>, value: T) -> Option<&'static T> {
+        let kept = cf.keep(value);
+        if kept.is_none() {
+            self.messages.fail();
+        }
+        kept
+    }
+
     /// The file with this name, which is read when it is named for the first time.
     pub fn file(&mut self, name: &[u8], log: Log, place: &Place) -> Rc<OriginFile> {
         let known = self.files.iter().find(|file| file.path.as_os_str().as_bytes() == name);
@@ -129,8 +138,9 @@ impl MainConf {
                 self.messages.report(log, Some(used.directive), &problem, &used.place);
             }
         }
-        // An internal redirect never leaves the server.
-        let mut servers = Vec::new();
+        // An internal redirect never leaves the server: whether a location of it enforces, and whether one with its own policy
+        // evaluates what the server's evaluates.
+        let mut servers: Vec<(bool, bool)> = Vec::new();
         cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf, mut level| {
             conf.slot = slot;
             conf.next_handler = self.next_handler;
@@ -139,23 +149,27 @@ impl MainConf {
                 level.set_content_handler(report);
             }
             if conf.depth == 1 {
-                servers.push(false);
+                servers.push((false, false));
             }
-            if let Some(enforces) = servers.last_mut() {
-                *enforces |= conf.policy().is_some_and(|policy| policy.rules.enforce);
+            let policy = conf.policy().filter(|policy| policy.is_active);
+            if let (Some((enforces, shares)), Some(policy)) = (servers.last_mut(), policy) {
+                *enforces |= policy.rules.enforce;
+                *shares |= conf.is_own && conf.server_values.is_some_and(|server| server.meets(&policy.dynamic));
             }
         });
         let mut servers = servers.into_iter();
-        let mut enforces = false;
+        let (mut enforces, mut shares) = (false, false);
         cf.each_level(|_, conf: &mut LocationConf, _| {
             if conf.depth == 1 {
-                enforces = servers.next().unwrap_or(false);
+                (enforces, shares) = servers.next().unwrap_or_default();
             }
             conf.reads_all = enforces;
-            let has_values = |policy: &Policy| policy.bypass.is_some() || !policy.variables.is_empty();
-            conf.reads_values = enforces && conf.is_own && conf.server_policy.is_some_and(has_values);
-            let is_simple = |policy: &Policy| policy.mode == Mode::List && policy.bypass.is_none();
-            conf.is_simple = !enforces && conf.policy().is_some_and(is_simple);
+            let policy = conf.policy;
+            let evaluates =
+                |values: &Dynamic| policy.is_some_and(|policy| policy.is_active && policy.dynamic.covers(values));
+            conf.server_values = conf.server_values.filter(|values| (enforces || shares) && !evaluates(values));
+            let is_simple = |policy: &Policy| policy.mode == Mode::List && policy.dynamic.bypass.is_none();
+            conf.is_simple = !enforces && conf.server_values.is_none() && policy.is_some_and(is_simple);
         });
         let has_policy = self.levels.iter().any(|level| level.policy.is_some_and(|policy| policy.is_active));
         if has_policy || !self.need_zone.is_empty() {
@@ -238,14 +252,13 @@ pub struct LocationConf {
     pub is_own: bool,
     /// Whether all that a decision may depend on is read at once: a location that the request is redirected to may enforce.
     pub reads_all: bool,
-    /// Whether the values of the server's policy are read here: the request may be redirected to a location that enforces by them.
-    pub reads_values: bool,
     /// Whether the list of origins decides alone, and nothing but `Origin` is read.
     pub is_simple: bool,
     /// That of the `http` block.
     pub next_handler: &'static Link<Function>,
-    /// The policy of the server.
-    pub server_policy: Option<&'static Policy>,
+    /// What the settings of the server evaluate, if that is evaluated here, too: the request may be redirected to a location that
+    /// decides by it.
+    pub server_values: Option<&'static Dynamic>,
     /// What `cors_report` says: whether the location responds with a report, and in which format if the client does not choose.
     pub report: Option<Option<Format>>,
     policy: Option<&'static Policy>,
@@ -262,10 +275,9 @@ impl Default for LocationConf {
             slot: Slot::NOWHERE,
             is_own: false,
             reads_all: false,
-            reads_values: false,
             is_simple: false,
             next_handler: &NOBODY,
-            server_policy: None,
+            server_values: None,
             report: None,
             policy: None,
             depth: 0,
@@ -308,7 +320,13 @@ impl LocationConf {
             }
         };
         self.policy = level.policy;
-        self.server_policy = above.filter(|_| self.depth > 1).map_or(self.policy, |above| above.server_policy);
+        self.server_values = match (self.depth, above) {
+            (0, _) | (_, None) => None,
+            (1, _) => Some(Dynamic::of(&level.settings))
+                .filter(|values| !values.is_empty())
+                .and_then(|values| main.keep(cf, values)),
+            (_, Some(above)) => above.server_values,
+        };
         self.level = Some(level);
     }
 }
@@ -354,13 +372,7 @@ impl Level {
         if let (true, Some(rules)) = (settings.credentials(), &settings.rules) {
             rules.files.iter().for_each(|file| file.credentials.set(true));
         }
-        let policy = Policy::new(&settings, main.next_handler).and_then(|policy| {
-            let kept = cf.keep(policy);
-            if kept.is_none() {
-                main.messages.fail();
-            }
-            kept
-        });
+        let policy = Policy::new(&settings, main.next_handler).and_then(|policy| main.keep(cf, policy));
         let (allows, enforces) = (Cell::new(settings.rules.is_some()), Cell::new(settings.enforce()));
         let label = settings.label.as_deref().map_or_else(|| label(place), str::to_owned);
         let (parent, places) = (parent.cloned(), directives.places);

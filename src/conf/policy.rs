@@ -20,8 +20,8 @@ use crate::nginx::log::Level;
 pub struct Policy {
     /// What decides.
     pub rules: Rules,
-    /// Values of `cors_allow_origin` with variables.
-    pub variables: Rc<[ComplexValue]>,
+    /// What is evaluated for each request.
+    pub dynamic: Dynamic,
     /// What a response to an allowed origin gets.
     pub allowed: Prepared,
     /// What a response to another origin gets, and one to a request without an origin: `Vary` alone.
@@ -50,8 +50,6 @@ pub struct Policy {
     pub dry_run: bool,
     /// `cors_log_level`
     pub log_level: Level,
-    /// `cors_bypass`
-    pub bypass: Option<Predicates>,
     /// Whether there is anything to do. Under `cors off` there is not, but that ends the policy of a redirected request.
     pub is_active: bool,
     /// The handler that takes the request when the policy has been decided on.
@@ -62,6 +60,43 @@ pub struct Policy {
     pub mode: Mode,
     /// Where requests are counted, if there is a zone.
     pub row: Cell<Option<&'static PolicyRow>>,
+}
+
+/// The settings that are evaluated for each request.
+#[derive(Clone)]
+pub struct Dynamic {
+    /// `cors_bypass`
+    pub bypass: Option<Predicates>,
+    /// Values of `cors_allow_origin` with variables.
+    pub variables: Rc<[ComplexValue]>,
+}
+
+impl Dynamic {
+    /// Those of a level.
+    pub fn of(settings: &Settings) -> Dynamic {
+        let variables = settings.rules.as_ref().map_or_else(|| [].into(), |rules| rules.variables.clone());
+        Dynamic { bypass: settings.bypass, variables }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bypass.is_none() && self.variables.is_empty()
+    }
+
+    /// Whether the two have any of them in common.
+    pub fn meets(&self, other: &Dynamic) -> bool {
+        let same_bypass = self.bypass.is_some() && self.bypass == other.bypass;
+        same_bypass || (!self.variables.is_empty() && self.has_variables_of(other))
+    }
+
+    /// Whether evaluating these evaluates all of `other`: the variables do not matter to a request that is bypassed.
+    pub fn covers(&self, other: &Dynamic) -> bool {
+        let all_variables = self.bypass.is_none() && self.has_variables_of(other);
+        self.bypass == other.bypass && (other.variables.is_empty() || all_variables)
+    }
+
+    fn has_variables_of(&self, other: &Dynamic) -> bool {
+        Rc::ptr_eq(&self.variables, &other.variables)
+    }
 }
 
 /// How a request other than `OPTIONS` is decided.
@@ -85,10 +120,11 @@ impl Policy {
         if is_active && settings.rules.is_none() && !enforce {
             return None;
         }
-        let (origins, files, variables) = match &settings.rules {
-            Some(rules) => (rules.origins.clone(), rules.lists.clone(), rules.variables.clone()),
-            None => (Arc::default(), [].into(), [].into()),
+        let (origins, files) = match &settings.rules {
+            Some(rules) => (rules.origins.clone(), rules.lists.clone()),
+            None => (Arc::default(), [].into()),
         };
+        let dynamic = Dynamic::of(settings);
         let credentials = settings.credentials();
         let methods = settings.methods.clone().unwrap_or_else(|| Arc::new(Methods::safelisted()));
         let headers = settings.headers.clone().unwrap_or_default();
@@ -119,14 +155,14 @@ impl Policy {
         let overrides = settings.overrides();
         let dry_run = settings.dry_run();
         let writes_all = is_active && !dry_run && overrides;
-        let mode = match (writes_all && variables.is_empty(), is_any) {
+        let mode = match (writes_all && dynamic.variables.is_empty(), is_any) {
             (true, false) => Mode::List,
-            (true, true) if !enforce && settings.bypass.is_none() => Mode::Any,
+            (true, true) if !enforce && dynamic.bypass.is_none() => Mode::Any,
             _ => Mode::General,
         };
         Some(Policy {
             rules: Rules { origins, files, methods, headers, credentials, enforce },
-            variables,
+            dynamic,
             allowed: Prepared::new(vary, &allowed),
             denied: Prepared::new(vary, &[]),
             vary: header("Vary", b"Origin"),
@@ -141,7 +177,6 @@ impl Policy {
             overrides,
             dry_run,
             log_level: settings.log_level(),
-            bypass: settings.bypass,
             is_active,
             next_handler,
             writes_all,

@@ -10,7 +10,8 @@ use super::denial;
 use super::escaped::Escaped;
 use super::keep::{Kept, Way};
 use super::read::{Read, Values};
-use crate::conf::{LocationConf, MainConf, Policy};
+use crate::conf::{Dynamic, LocationConf, MainConf, Policy};
+use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::log::Level;
 use crate::nginx::{OutOfMemory, Request};
 
@@ -39,8 +40,8 @@ pub fn arrive<'r>(
     // Most of what `facts` says only matters to enforcement.
     let facts = if policy.rules.enforce { kept.facts(r) } else { kept.brief_facts() };
     let is_first = kept.policy.get().is_none();
-    if let (true, true, Some(server)) = (is_first, location.reads_values, location.server_policy) {
-        read_values_of_server(r, server, kept, &facts)?;
+    if let (true, Some(values)) = (is_first, location.server_values) {
+        read_values(r, policy, values, kept, &facts)?;
     }
     if is_first && policy.is_active {
         kept.leaves_preflights().set(!policy.answers_preflights);
@@ -122,7 +123,7 @@ fn judge<'r>(
     if !policy.is_active {
         return Ok(none);
     }
-    let grant = kept.while_deciding(|| match evaluate_bypass(r, policy, read) {
+    let grant = kept.while_deciding(|| match evaluate_bypass(r, policy.dynamic.bypass, read) {
         Ok(true) => Ok(None),
         Ok(false) => grant(r, policy, read, facts).map(Some),
         Err(out_of_memory) => Err(out_of_memory),
@@ -135,11 +136,11 @@ fn judge<'r>(
 
 /// Whether the module does nothing to a request that has been read.
 pub fn is_bypassed<'r>(r: &mut Request<'r>, policy: &Policy, kept: &Kept<'r>) -> Result<bool, OutOfMemory> {
-    kept.while_deciding(|| evaluate_bypass(r, policy, &kept.read))
+    kept.while_deciding(|| evaluate_bypass(r, policy.dynamic.bypass, &kept.read))
 }
 
-fn evaluate_bypass<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>) -> Result<bool, OutOfMemory> {
-    match policy.bypass {
+fn evaluate_bypass<'r>(r: &mut Request<'r>, bypass: Option<Predicates>, read: &Read<'r>) -> Result<bool, OutOfMemory> {
+    match bypass {
         Some(predicates) => read.bypass(r, predicates.identity(), |r| predicates.test(r)),
         None => Ok(false),
     }
@@ -161,10 +162,10 @@ fn by_value<'r>(
     read: &Read<'r>,
     facts: &Facts<'r>,
 ) -> Result<Evaluated, OutOfMemory> {
-    if policy.variables.is_empty() {
+    if policy.dynamic.variables.is_empty() {
         return Ok(Evaluated::Denied);
     }
-    let Values { any, origin } = values(r, policy, read, facts)?;
+    let Values { any, origin } = evaluate(r, policy, &policy.dynamic.variables, read, facts)?;
     // https://fetch.spec.whatwg.org/#concept-cors-check (step 3): browsers refuse `*` for a request with credentials.
     if any && !policy.rules.credentials {
         return Ok(Evaluated::Any);
@@ -179,11 +180,17 @@ fn by_value<'r>(
     Ok(if origin { Evaluated::Allowed } else { Evaluated::Denied })
 }
 
-/// Looks the request's origin up in the values with variables.
-fn values<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Facts<'r>) -> Result<Values, OutOfMemory> {
-    read.values(r, policy.variables.as_ptr().cast(), |r| {
+/// Looks the request's origin up in values with variables.
+fn evaluate<'r>(
+    r: &mut Request<'r>,
+    policy: &Policy,
+    variables: &[ComplexValue],
+    read: &Read<'r>,
+    facts: &Facts<'r>,
+) -> Result<Values, OutOfMemory> {
+    read.values(r, variables.as_ptr().cast(), |r| {
         let mut result = Values::default();
-        for value in &*policy.variables {
+        for value in variables {
             let value = value.evaluate(r).unwrap_or_default();
             match origins::evaluated(value, facts.origin.one()) {
                 Evaluated::Any => result.any = true,
@@ -195,19 +202,21 @@ fn values<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Fac
     })
 }
 
-/// Reads the values of the server's policy at a first location that has its own: the request may be redirected to a location
-/// that enforces by them.
-fn read_values_of_server<'r>(
+/// Reads what the settings of the server evaluate, which the first location replaces: the request may be redirected to a location
+/// that decides by it.
+fn read_values<'r>(
     r: &mut Request<'r>,
-    server: &'r Policy,
+    policy: &Policy,
+    values: &'r Dynamic,
     kept: &'r Kept<'r>,
     facts: &Facts<'r>,
 ) -> Result<(), OutOfMemory> {
     kept.while_deciding(|| {
-        evaluate_bypass(r, server, &kept.read).and_then(|_| match server.variables.is_empty() {
-            true => Ok(()),
-            false => values(r, server, &kept.read, facts).map(|_| ()),
-        })
+        evaluate_bypass(r, values.bypass, &kept.read)?;
+        if !values.variables.is_empty() {
+            evaluate(r, policy, &values.variables, &kept.read, facts)?;
+        }
+        Ok(())
     })
 }
 

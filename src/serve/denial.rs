@@ -77,7 +77,7 @@ pub fn reason<'r>(
 fn nearest<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &Kept<'r>, origin: &[u8]) -> Option<Near<'r>> {
     // A variable may depend on this one.
     kept.while_deciding(|| {
-        let words = policy.variables.iter().filter_map(|value| nearest_word(value.evaluate(r)?, origin));
+        let words = policy.dynamic.variables.iter().filter_map(|value| nearest_word(value.evaluate(r)?, origin));
         words.chain(policy.rules.nearest(origin)).min()
     })
 }

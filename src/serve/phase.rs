@@ -69,7 +69,8 @@ extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy:
         return general_case(r, location, policy);
     }
     match policy.mode {
-        Mode::List if policy.bypass.is_none() && !location.reads_values => sent_by(r, location, kept, policy),
+        _ if location.server_values.is_some() => general_case(r, location, policy),
+        Mode::List if policy.dynamic.bypass.is_none() => sent_by(r, location, kept, policy),
         Mode::List if !location.reads_all => unless_bypassed(r, location, kept, policy),
         Mode::Any if !location.reads_all => {
             kept.read.method().set_first(method);

@@ -392,7 +392,7 @@ class Passage:
         return policy.bypassed(self.as_read(policy.bypass_at))
 
     def read(self):
-        """The first location with a policy: the variables of the server are read too."""
+        """The first location with a policy, or `cors off`: the variables of the server are read too."""
         server = Policy.of([self.http, self.server])
         for level in (server.rules_at, server.bypass_at):
             self.as_read(level)
@@ -403,11 +403,11 @@ class Passage:
         off = not policy.on("cors", True)
         if self.decision and not policy.own or not (policy.active() or off):
             return False
+        if not self.decision:
+            self.read()
         if not policy.active():
             self.decision = Decision(policy, self.request, False, False)
             return True
-        if not self.decision:
-            self.read()
         passes_on = not policy.on("cors_preflight", True)
         if not self.decision:
             self.passes_on = passes_on
