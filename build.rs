@@ -295,7 +295,9 @@ impl Layout {
         // `nginx-sys` looks at that file alone, and makes its bindings anew where it changes. Where only headers do, measuring them
         // again shows whether the bindings still hold.
         println!("cargo::rerun-if-changed={}", nginx.build_dir.join("ngx_auto_config.h").display());
-        for headers in nginx.includes.iter().filter(|directory| !nginx.build_dir.starts_with(directory)) {
+        // Debian's nginx-dev lacks a directory that nginx names. To cargo, what is missing has always changed.
+        for headers in nginx.includes.iter().filter(|headers| headers.exists() && !nginx.build_dir.starts_with(headers))
+        {
             println!("cargo::rerun-if-changed={}", headers.display());
         }
 
