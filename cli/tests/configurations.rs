@@ -477,9 +477,11 @@ fn locations_without_a_policy() {
                  - filters: [{type: CORS, cors: {allowOrigins: ['https://x.example']}}]\n";
     fs::write(&file, format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}")).unwrap();
     let ran = cors(&["convert", file.to_str().unwrap()], "");
-    let expected = "location /priv {\n    cors  off;\n\n    proxy_pass  http://own:80;\n}\n\n\
-                    location / {\n    cors_allow_origin  https://x.example;\n}\n";
-    assert_eq!((ran.out.as_str(), ran.code), (expected, Some(0)), "{}", ran.err);
+    let private =
+        |location| format!("location {location} {{\n    cors  off;\n\n    proxy_pass  http://own:80;\n}}\n\n");
+    let expected =
+        private("/priv/") + &private("= /priv") + "location / {\n    cors_allow_origin  https://x.example;\n}\n";
+    assert_eq!((ran.out, ran.code), (expected, Some(0)), "{}", ran.err);
     fs::remove_dir_all(directory).unwrap();
 }
 

@@ -151,7 +151,7 @@ fn any(node: &Node, check: &dyn Fn(&Node) -> bool) -> bool {
 
 /// The locations for what the documents contain.
 pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Part>, Notes), Failure> {
-    let mut converter = Converter { name, notes: Notes::default(), parts: Vec::new(), hosts: Hosts::default() };
+    let mut converter = Converter { name, notes: Notes::default(), found: Vec::new(), hosts: Hosts::default() };
     if source == Source::Ingress {
         converter.hosts = Hosts::of(documents);
     }
@@ -159,15 +159,15 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         match source {
             Source::Ingress => converter.ingress(document),
             Source::Gateway => converter.gateway(document),
-            Source::Envoy => converter.envoy(document, None, "/", false),
+            Source::Envoy => converter.envoy(document, None, &[Location::new("/".to_owned())], false),
         }
     }
     converter.leave_out();
     if source == Source::Ingress {
         // As ingress-nginx writes them, so that no shorter expression takes the requests of a longer one.
-        converter.parts.sort_by_key(|(part, _)| std::cmp::Reverse(expression(&part.location).map_or(0, str::len)));
+        converter.found.sort_by_key(|found| std::cmp::Reverse(expression(&found.part.location).map_or(0, str::len)));
     }
-    if converter.parts.is_empty() && converter.notes.0.is_empty() {
+    if converter.found.is_empty() && converter.notes.0.is_empty() {
         let what = match source {
             Source::Ingress => "annotations of ingress-nginx with enable-cors",
             Source::Gateway => "filters of type CORS",
@@ -175,7 +175,7 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         };
         return Err(format!("{name}: there are no {what} in it"));
     }
-    Ok((converter.parts.into_iter().map(|(part, _)| part).collect(), converter.notes))
+    Ok((converter.found.into_iter().map(|found| found.part).collect(), converter.notes))
 }
 
 /// The annotations of an Ingress of ingress-nginx.
@@ -258,10 +258,14 @@ impl Hosts {
         hosts
     }
 
-    fn location(&self, document: &Node, rule: &Node, path: &Node) -> String {
+    fn locations(&self, document: &Node, rule: &Node, path: &Node) -> Vec<Location> {
         let (host, text) = (host(rule), path_text(path));
         if !self.with_expressions.contains(&host) {
-            return if is_of_type(path, "Exact") { format!("= {text}") } else { text.to_owned() };
+            return match path.get("pathType").map_or("", Node::text) {
+                "Exact" => vec![Location::exact(text)],
+                "Prefix" => Location::below(text),
+                _ => vec![Location::new(text.to_owned())],
+            };
         }
         // Beside an exact path, it has a slash at its end, so that both are reached.
         let is_beside_exact = is_of_type(path, "Prefix")
@@ -269,8 +273,18 @@ impl Hosts {
             && self.exact.contains(&(host, text.to_owned()))
             && !text.ends_with('/');
         let slash = if is_beside_exact { "/" } else { "" };
-        format!("~* {}", super::draft::quoted(&format!("^{text}{slash}")))
+        vec![Location::new(format!("~* {}", super::draft::quoted(&format!("^{text}{slash}"))))]
     }
+}
+
+/// The locations for what a route of Envoy's matches.
+fn matched(route: &Node) -> Option<Vec<Location>> {
+    let text = |name: &[&str]| route.at(name).map(Node::text);
+    let exact = text(&["path"]).map(|path| vec![Location::exact(path)]);
+    let prefix = || text(&["prefix"]).map(|prefix| vec![Location::new(prefix.to_owned())]);
+    let segments = || text(&["path_separated_prefix"]).map(Location::below);
+    let regex = || text(&["safe_regex", "regex"]).map(|expression| vec![Location::whole(expression)]);
+    exact.or_else(prefix).or_else(segments).or_else(regex)
 }
 
 /// Whether nginx would serve requests for a location out of another one, if it were not there.
@@ -286,9 +300,58 @@ fn is_within(location: &str, other: &str) -> bool {
 struct Converter<'n> {
     name: &'n str,
     notes: Notes,
-    /// The locations, and where they come from.
-    parts: Vec<(Part, String)>,
+    found: Vec<Found>,
     hosts: Hosts,
+}
+
+/// What comes after `location`.
+#[derive(Clone)]
+struct Location {
+    text: String,
+    /// Whether it only completes the location of all paths below it. A rule for exactly this path comes first.
+    is_implied: bool,
+}
+
+impl Location {
+    fn new(text: String) -> Location {
+        Location { text, is_implied: false }
+    }
+
+    /// The locations for a path and all below it: for `/api`, also `/api/x`, but not `/apis`.
+    fn below(path: &str) -> Vec<Location> {
+        match path.ends_with('/') {
+            true => vec![Location::new(path.to_owned())],
+            false => vec![Location::new(format!("{path}/")), Location { is_implied: true, ..Location::exact(path) }],
+        }
+    }
+
+    fn exact(path: &str) -> Location {
+        Location::new(format!("= {path}"))
+    }
+
+    /// For an expression that matches the whole of a path.
+    fn whole(expression: &str) -> Location {
+        Location::new(format!("~ {}", super::draft::quoted(&format!("^{expression}$"))))
+    }
+}
+
+/// A part, and where it comes from.
+#[derive(Clone)]
+struct Found {
+    part: Part,
+    place: String,
+    is_implied: bool,
+}
+
+impl Found {
+    /// Whether nginx would take both locations for one.
+    fn is_same(&self, other: &Found) -> bool {
+        self.part.host == other.part.host && self.part.location == other.part.location
+    }
+
+    fn has_policy(&self) -> bool {
+        !self.part.draft.is_empty()
+    }
 }
 
 impl Converter<'_> {
@@ -296,42 +359,61 @@ impl Converter<'_> {
         format!("{}:{}", self.name, node.line)
     }
 
-    fn push(&mut self, part: Part, place: &str) {
-        if !self.parts.iter().any(|(other, _)| *other == part) {
-            self.parts.push((part, place.to_owned()));
+    fn push(
+        &mut self,
+        host: Option<&String>,
+        location: &Location,
+        draft: &Draft,
+        upstream: Option<String>,
+        place: &str,
+    ) {
+        let part = Part { host: host.cloned(), location: location.text.clone(), draft: draft.clone(), upstream };
+        if !self.found.iter().any(|found| found.part == part) {
+            self.found.push(Found { part, place: place.to_owned(), is_implied: location.is_implied });
         }
     }
 
-    /// Leaves out the locations without a policy, except where requests would come under the policy of another one.
+    /// Leaves out the locations without a policy, except where requests would come under the policy of another one, and all but one
+    /// of those that nginx would take for the same.
     fn leave_out(&mut self) {
-        let (mut kept, parts) = (Vec::new(), std::mem::take(&mut self.parts));
-        let same = |a: &Part, b: &Part| a.host == b.host && a.location == b.location;
-        for (part, place) in &parts {
-            let mut policies =
-                parts.iter().map(|(other, _)| other).filter(|other| !other.draft.is_empty() && other.host == part.host);
-            let is_prefix = part.location.starts_with('/');
-            if part.draft.is_empty() && is_prefix && policies.clone().any(|other| other.location.starts_with('~')) {
+        let mut found = std::mem::take(&mut self.found);
+        let named: Vec<_> = found.iter().filter(|found| !found.is_implied).cloned().collect();
+        found.retain(|found| !found.is_implied || !named.iter().any(|other| found.is_same(other)));
+        for (index, one) in found.iter().enumerate() {
+            let location = &one.part.location;
+            let mut policies = found.iter().filter(|other| other.has_policy() && other.part.host == one.part.host);
+            let is_prefix = location.starts_with('/');
+            if !one.has_policy() && is_prefix && policies.clone().any(|other| other.part.location.starts_with('~')) {
                 let text = format!(
-                    "nginx tries expressions before {}, so requests without a policy may come under that of one",
-                    part.location
+                    "nginx tries expressions before {location}, so requests without a policy may come under that of one",
                 );
-                self.notes.differs("expression", place, text);
+                self.notes.differs("expression", &one.place, text);
             }
-            if !part.draft.is_empty() {
-                kept.push((part.clone(), place.clone()));
-            } else if policies.clone().any(|other| same(part, other)) {
-                let text = format!(
-                    "Requests without a policy come under that of location {}, which is the same one",
-                    part.location
-                );
-                self.notes.left("same-location", place, text);
-            } else if policies.any(|other| is_within(&part.location, &other.location))
-                && !kept.iter().any(|(other, _)| same(part, other))
-            {
-                kept.push((part.clone(), place.clone()));
+            let mut before = found[..index].iter().filter(|other| one.is_same(other));
+            match (one.has_policy(), policies.clone().any(|other| one.is_same(other))) {
+                (true, _) => match before.find(|other| other.has_policy()) {
+                    Some(other) => {
+                        let text = format!(
+                            "Location {location} has the policy of {}; nginx has one for each location",
+                            other.place
+                        );
+                        self.notes.left("same-location", &one.place, text);
+                    }
+                    None => self.found.push(one.clone()),
+                },
+                (false, true) => {
+                    let text = format!(
+                        "Requests without a policy come under that of location {location}, which is the same one"
+                    );
+                    self.notes.left("same-location", &one.place, text);
+                }
+                (false, false) => {
+                    if policies.any(|other| is_within(location, &other.part.location)) && before.next().is_none() {
+                        self.found.push(one.clone());
+                    }
+                }
             }
         }
-        self.parts = kept;
     }
 
     /// https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#enable-cors
@@ -348,20 +430,17 @@ impl Converter<'_> {
             for path in paths(rule) {
                 found = true;
                 let service = path.at(&["backend", "service"]);
-                let part = Part {
-                    host: host(rule),
-                    location: self.hosts.location(document, rule, path),
-                    draft: draft.clone(),
-                    upstream: service
-                        .and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"]))),
-                };
+                let upstream =
+                    service.and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"])));
                 let place = self.place(path);
-                self.push(part, &place);
+                for location in self.hosts.locations(document, rule, path) {
+                    self.push(host(rule).as_ref(), &location, &draft, upstream.clone(), &place);
+                }
             }
         }
         if !found && !draft.is_empty() {
             let place = self.place(document);
-            self.push(Part { location: "/".to_owned(), draft, ..Part::default() }, &place);
+            self.push(None, &Location::new("/".to_owned()), &draft, None, &place);
         }
     }
 
@@ -441,22 +520,21 @@ impl Converter<'_> {
             let mut locations: Vec<_> = matches
                 .iter()
                 .filter_map(|matched| matched.get("path"))
-                .map(|path| {
+                .flat_map(|path| {
                     let value = path.get("value").map_or("/", Node::text);
                     match path.get("type").map_or("PathPrefix", Node::text) {
-                        "Exact" => format!("= {value}"),
-                        "RegularExpression" => format!("~ {}", super::draft::quoted(&format!("^{value}$"))),
-                        _ => value.to_owned(),
+                        "Exact" => vec![Location::exact(value)],
+                        "RegularExpression" => vec![Location::whole(value)],
+                        _ => Location::below(value),
                     }
                 })
                 .collect();
             if locations.is_empty() {
-                locations.push("/".to_owned());
+                locations = Location::below("/");
             }
             for host in &hosts {
                 for location in &locations {
-                    let (location, upstream) = (location.clone(), upstream.clone());
-                    self.push(Part { host: host.clone(), location, draft: draft.clone(), upstream }, &place);
+                    self.push(host.as_ref(), location, &draft, upstream.clone(), &place);
                 }
             }
         }
@@ -494,20 +572,17 @@ impl Converter<'_> {
     }
 
     /// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/cors/v3/cors.proto
-    fn envoy(&mut self, node: &Node, cluster: Option<&str>, location: &str, has_policy: bool) {
+    fn envoy(&mut self, node: &Node, cluster: Option<&str>, locations: &[Location], has_policy: bool) {
         // A route, with the policy somewhere in it.
-        let matched = node.get("match");
-        let exact = matched.and_then(|matched| matched.get("path")).map(|path| format!("= {}", path.text()));
-        let prefix = matched.and_then(|matched| matched.get("prefix").or(matched.get("path_separated_prefix")));
-        let regex = matched.and_then(|matched| matched.at(&["safe_regex", "regex"]));
-        let regex = regex.map(|regex| format!("~ {}", super::draft::quoted(&format!("^{}$", regex.text()))));
-        let own = exact.or(prefix.map(|prefix| prefix.text().to_owned())).or(regex);
-        let location = own.as_deref().unwrap_or(location);
+        let own = node.get("match").and_then(matched);
+        let locations = own.as_deref().unwrap_or(locations);
         let cluster = node.at(&["route", "cluster"]).map(Node::text).or(cluster);
-        let push = |converter: &mut Self, draft| {
-            let upstream = cluster.map(|cluster| format!("http://{cluster}"));
+        let push = |converter: &mut Self, draft: Draft| {
             let place = converter.place(node);
-            converter.push(Part { host: None, location: location.to_owned(), draft, upstream }, &place);
+            for location in locations {
+                let upstream = cluster.map(|cluster| format!("http://{cluster}"));
+                converter.push(None, location, &draft, upstream, &place);
+            }
         };
         let is_policy = |node: &Node| node.get("allow_origin_string_match").is_some();
         if is_policy(node) {
@@ -520,7 +595,7 @@ impl Converter<'_> {
         let mut beside_routes = node.children().into_iter().filter(|child| routes.is_some() && !is_route(child));
         let has_policy = has_policy || beside_routes.any(|child| any(child, &is_policy));
         for child in node.children() {
-            self.envoy(child, cluster, location, has_policy);
+            self.envoy(child, cluster, locations, has_policy);
         }
         if own.is_some() && !has_policy && !any(node, &is_policy) {
             push(self, Draft::default());
@@ -615,7 +690,7 @@ mod tests {
         let (parts, notes) = converted(text);
         let policy = "cors_allow_origin https://a.example https://*.b.example; cors_allow_methods GET PUT POST DELETE PATCH OPTIONS; \
                       cors_allow_headers X-A; cors_allow_credentials on; cors_max_age 86400";
-        assert_eq!(parts, [format!("/api: {policy}"), format!("= /one: {policy}")]);
+        assert_eq!(parts, ["/api/", "= /api", "= /one"].map(|location| format!("{location}: {policy}")));
         assert_eq!(notes, "labels max-age preflight");
         let (parts, notes) = converted("metadata: {annotations: {nginx.ingress.kubernetes.io/enable-cors: \"true\"}}");
         assert!(
@@ -671,7 +746,7 @@ mod tests {
             (document(&regex, &exact) + &document(&cors, &prefix), "~* ^/x/|on ~* ^/x|on"),
             (document(&regex, &prefix) + &document(&cors, &exact), "~* ^/x|on"),
             // The target is the path, so nothing is rewritten.
-            (document(&same, &any) + &document("", &admin), "/|on /admin|off"),
+            (document(&same, &any) + &document("", &admin), "/|on /admin/|off = /admin|off"),
         ] {
             let (parts, notes) = converted(&documents);
             let locations: Vec<_> = parts
@@ -694,8 +769,27 @@ mod tests {
                     backendRefs: [{name: api, port: 8080}]\n  - filters: [{type: RequestMirror}]\n";
         let (parts, notes) = converted(text);
         let policy = "cors_allow_origin https://a.example; cors_allow_methods *; cors_max_age 60";
-        assert_eq!(parts, [format!("/api: {policy}"), format!("= /x: {policy}")]);
+        assert_eq!(parts, ["/api/", "= /api", "= /x"].map(|location| format!("{location}: {policy}")));
         assert_eq!(notes, "origin");
+        // A rule for exactly a path comes before one for all below it, and nginx has one policy for each location.
+        let rule = |kind: &str, path: &str, origin: &str| {
+            let cors = format!("filters: [{{type: CORS, cors: {{allowOrigins: ['https://{origin}.example']}}}}]");
+            let cors = if origin.is_empty() { "filters: []".to_owned() } else { cors };
+            format!("  - {{matches: [{{path: {{type: {kind}, value: {path}}}}}], {cors}}}\n")
+        };
+        for (rules, expected, expected_notes) in [
+            (rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", "y"), "/a/: x|= /a: y", ""),
+            (rule("Exact", "/a", "y") + &rule("PathPrefix", "/a", "x"), "= /a: y|/a/: x", ""),
+            (rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", ""), "/a/: x", ""),
+            (rule("PathPrefix", "/", "x") + &rule("Exact", "/a", ""), "/: x|= /a: ", ""),
+            (rule("PathPrefix", "/a", "x") + &rule("PathPrefix", "/ab", ""), "/a/: x|= /a: x", ""),
+            (rule("PathPrefix", "/a/", "x") + &rule("PathPrefix", "/a", "y"), "/a/: x|= /a: y", "same-location"),
+            (rule("Exact", "/a", "x") + &rule("Exact", "/a", "y"), "= /a: x", "same-location"),
+        ] {
+            let (parts, notes) = converted(&format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}"));
+            let parts = parts.join("|").replace("cors_allow_origin https://", "").replace(".example", "");
+            assert_eq!((parts.as_str(), notes.as_str()), (expected, expected_notes), "{rules}");
+        }
         let (parts, notes) = converted("filters: [{type: CORS, cors: {allowOrigins: ['*'], allowCredentials: true}}]");
         assert_eq!((parts.len(), notes.as_str()), (0, "origin origin"));
     }
@@ -711,18 +805,22 @@ mod tests {
         let (prefix, exact) = (matches("PathPrefix", "/priv"), matches("Exact", "/one"));
         let regex = matches("RegularExpression", "/v[0-9]+");
         for (rules, expected, notes) in [
-            (format!("  - {prefix}\n  - {cors}\n"), vec!["/priv: ".to_owned(), all.clone()], ""),
+            (
+                format!("  - {prefix}\n  - {cors}\n"),
+                vec!["/priv/: ".to_owned(), "= /priv: ".to_owned(), all.clone()],
+                "",
+            ),
             (format!("  - {cors}\n  - {exact}\n"), vec![all.clone(), "= /one: ".to_owned()], ""),
             (format!("  - {cors}\n  - {regex}\n"), vec![all.clone(), "~ ^/v[0-9]+$: ".to_owned()], ""),
             (
                 format!("  - {{{prefix}, {refused}}}\n  - {cors}\n"),
-                vec!["/priv: ".to_owned(), all.clone()],
+                vec!["/priv/: ".to_owned(), "= /priv: ".to_owned(), all.clone()],
                 "origin origin",
             ),
             (format!("  - matches: [{{method: POST}}]\n  - {cors}\n"), vec![all.clone()], "same-location"),
             (
                 format!("  - {{{regex}, {cors}}}\n  - {prefix}\n"),
-                vec![all.replacen('/', "~ ^/v[0-9]+$", 1)],
+                vec![all.replacen('/', "~ ^/v[0-9]+$", 1), "= /priv: ".to_owned()],
                 "expression",
             ),
             (format!("  - {{{exact}, {cors}}}\n  - {prefix}\n"), vec![all.replacen('/', "= /one", 1)], ""),
@@ -775,6 +873,12 @@ mod tests {
         );
         let (parts, _) = converted(&text);
         assert_eq!(parts, ["/: cors_allow_origin https://a.example"]);
+        let text = format!("routes:\n- match: {{path_separated_prefix: /api}}\n  typed_per_filter_config: {policy}\n");
+        let (parts, _) = converted(&text);
+        assert_eq!(
+            parts,
+            ["/api/", "= /api"].map(|location| format!("{location}: cors_allow_origin https://a.example"))
+        );
     }
 
     #[test]
