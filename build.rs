@@ -193,6 +193,7 @@ fn fit() -> Result<(), Box<dyn Error>> {
     let nginx = Nginx::from_env()?;
     nginx.check()?;
     nginx.pass_on_features();
+    nginx.compile_what_angie_needs()?;
     let layout = Layout::new(&nginx);
     let object = layout.compile(&nginx)?;
     fs::write(out_dir()?.join("layout.rs"), layout.assertions(&nginx, &object)? + &flags(&object)?)?;
@@ -262,6 +263,37 @@ impl Nginx {
             println!("cargo::rustc-cfg=nginx_early_hints");
         }
         println!("cargo::rustc-cfg=ngx_os=\"{}\"", self.os);
+        println!("cargo::rustc-check-cfg=cfg(angie)");
+        if self.is_angie() {
+            println!("cargo::rustc-cfg=angie");
+        }
+    }
+
+    fn is_angie(&self) -> bool {
+        self.includes.iter().any(|headers| headers.join("angie.h").exists())
+    }
+
+    fn compile_what_angie_needs(&self) -> Result<(), String> {
+        const SOURCE: &str = "src/nginx/angie.c";
+        println!("cargo::rerun-if-changed={SOURCE}");
+        if !self.is_angie() {
+            return Ok(());
+        }
+        self.compiler()
+            .file(SOURCE)
+            .try_compile("ngx_http_cors_angie")
+            .map_err(|error| format!("{SOURCE} does not compile: {error}; {ANOTHER_TREE}"))
+    }
+
+    /// The C compiler, with the headers and the definitions that nginx is compiled with.
+    fn compiler(&self) -> cc::Build {
+        let mut compiler = cc::Build::new();
+        // glibc's headers warn where nginx's flags ask for _FORTIFY_SOURCE without optimisation.
+        compiler.warnings(false).debug(false).opt_level(1).includes(&self.includes);
+        for define in &self.defines {
+            compiler.flag(define);
+        }
+        compiler
     }
 }
 
@@ -284,6 +316,9 @@ impl Layout {
         if nginx.has("pcre") {
             places.push(("ngx_http_core_loc_conf_t", Some("regex")));
         }
+        if nginx.is_angie() {
+            places.extend(["conf", "next"].map(|field| ("ngx_http_core_loc_t", Some(field))));
+        }
         Self { places }
     }
 
@@ -301,22 +336,13 @@ impl Layout {
             println!("cargo::rerun-if-changed={}", headers.display());
         }
 
-        let mut compiler = cc::Build::new();
-        compiler
+        let objects = nginx
+            .compiler()
             .cargo_metadata(false)
-            .warnings(false)
-            .debug(false)
-            // glibc's headers warn where nginx's flags ask for _FORTIFY_SOURCE without optimisation.
-            .opt_level(1)
             // An object of link-time optimisation need not hold data yet. The second is for a CFLAGS that asks for it, and comes last.
             .flag_if_supported("-fno-lto")
             .flag_if_supported("-ffat-lto-objects")
-            .includes(&nginx.includes)
-            .file(&source);
-        for define in &nginx.defines {
-            compiler.flag(define);
-        }
-        let objects = compiler
+            .file(&source)
             .try_compile_intermediates()
             .map_err(|error| format!("the headers of {} do not compile, or lack what the module uses: {error}; install a C compiler, or {ANOTHER_TREE}", nginx.name))?;
         Ok(fs::read(objects.first().ok_or("the C compiler left no object file")?)?)

@@ -71,15 +71,25 @@ static CONTEXT: ngx_http_module_t = ngx_http_module_t {
     merge_loc_conf: None,
 };
 
-/// The module's entry in nginx's list.
+/// What the module's entries in nginx's list share.
+const ENTRY: ngx_module_t = ngx_module_t {
+    type_: NGX_HTTP_MODULE as ngx_uint_t,
+    // Angie loads modules that know its own version, and that are signed with the sum of these letters.
+    #[cfg(angie)]
+    version: ::ngx::ffi::angie_version as ngx_uint_t,
+    #[cfg(angie)]
+    spare1: b'A' as ngx_uint_t + b'n' as ngx_uint_t + b'g' as ngx_uint_t + b'i' as ngx_uint_t + b'e' as ngx_uint_t,
+    ..ngx_module_t::default()
+};
+
+/// The module's entry.
 #[no_mangle]
 pub static mut ngx_http_cors_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of!(CONTEXT).cast_mut().cast(),
     commands: ptr::addr_of_mut!(conf::directives::COMMANDS).cast(),
-    type_: NGX_HTTP_MODULE as ngx_uint_t,
     init_module: Some(init_module),
     init_process: Some(init_process),
-    ..ngx_module_t::default()
+    ..ENTRY
 };
 
 static FIRST_CONTEXT: ngx_http_module_t = ngx_http_module_t {
@@ -96,11 +106,8 @@ static FIRST_CONTEXT: ngx_http_module_t = ngx_http_module_t {
 /// A second entry in nginx's list, behind all that are there. It has no directives: nginx builds its chains module by module,
 /// so that the last is in front.
 #[no_mangle]
-pub static mut ngx_http_cors_first_module: ngx_module_t = ngx_module_t {
-    ctx: ptr::addr_of!(FIRST_CONTEXT).cast_mut().cast(),
-    type_: NGX_HTTP_MODULE as ngx_uint_t,
-    ..ngx_module_t::default()
-};
+pub static mut ngx_http_cors_first_module: ngx_module_t =
+    ngx_module_t { ctx: ptr::addr_of!(FIRST_CONTEXT).cast_mut().cast(), ..ENTRY };
 
 /// What nginx looks for in a library that it is told to load.
 #[cfg(not(feature = "nginx-build"))]

@@ -304,7 +304,7 @@ sub said {
 		$here = qr/in \S*nginx\.conf:$n\b/;
 	}
 
-	my @said = $t->dump_config() =~ /^nginx: \[(\w+)\] ([^\n]*)/gm;
+	my @said = $t->dump_config() =~ /^\w+: \[(\w+)\] ([^\n]*)/gm;
 	my @messages;
 
 	while (my ($severity, $message) = splice @said, 0, 2) {

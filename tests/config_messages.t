@@ -649,7 +649,7 @@ sub test_of {
 	my $status = $? >> 8;
 
 	my @messages = map { s/ in \S*nginx\.conf:$line$/ in HERE/r }
-		map { /^nginx: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
+		map { /^\w+: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
 
 	return join ' ', $status, @messages;
 }

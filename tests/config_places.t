@@ -272,7 +272,7 @@ sub test_of {
 	return $status, map { s/ in \S*nginx\.conf:$here(?=;|$)/ in HERE/r }
 		map { s/(?<=on in )\S*nginx\.conf:(\d+)$/
 			$lines[$1] =~ m!cors_allow_credentials on! ? 'ANOTHER LINE' : $&/er }
-		map { /^nginx: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
+		map { /^\w+: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
 }
 
 # The line of nginx.conf that holds a text; 0 for none.

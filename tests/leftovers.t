@@ -143,7 +143,7 @@ for my $case (@cases) {
 
 	my $dir = $t->testdir();
 	my $output = `$Test::Nginx::NGINX -t -p $dir/ -c nginx.conf -e error.log 2>&1`;
-	my @said = $output =~ /^nginx: (\[(?!notice).*)/mg;
+	my @said = $output =~ /^\w+: (\[(?!notice).*)/mg;
 
 	my @lines = split /\n/, $t->read_file('nginx.conf');
 	my $line_of = sub { my ($mark) = @_;

@@ -157,9 +157,9 @@ for my $row (@files, map { [@{$_}[0 .. 3], undef, $_->[0]] } @directives) {
 	$change->() if $change;
 	my $output = $t->dump_config();
 	my $result = ($level // '') eq 'emerg' ? qr/test failed/ : qr/test is successful/;
-	my $lines = join '', $output =~ /^nginx: \[(?:emerg|warn)\] cors.*\n/mg;
+	my $lines = join '', $output =~ /^\w+: \[(?:emerg|warn)\] cors.*\n/mg;
 	if (defined $level) {
-		ok($output =~ $result && $lines =~ $message && $lines =~ /^nginx: \[$level\]/, "-t: $name")
+		ok($output =~ $result && $lines =~ $message && $lines =~ /^\w+: \[$level\]/, "-t: $name")
 			or diag($lines);
 	} else {
 		ok($output =~ $result && $lines eq '', "-t: $name") or diag($lines);

@@ -67,9 +67,6 @@ main() {
     tree nginx 1.28.3 1028003
     : >"$TREE/objs/ngx_modules.c"
     refuses "a tree without http" "is configured without http" "set NGINX_SOURCE_DIR" "$build"
-    tree nginx 1.28.3 1028003
-    printf '#define ANGIE_VERSION "1.13.0"\n#define ANGIE_VER "Angie/" ANGIE_VERSION\n' >"$TREE/src/core/angie.h"
-    refuses "Angie" "Angie 1.13.0 in $TREE is not nginx to the crates" "set NGINX_SOURCE_DIR" "$build"
     # As on a machine that has never heard of a package nginx.
     mkdir -p "$TREE/dpkg"
     : >"$TREE/dpkg/status"

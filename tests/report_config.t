@@ -147,7 +147,7 @@ for (@rows) {
 	my $said = `$Test::Nginx::NGINX -t -p $dir/ -c nginx.conf -e error.log 2>&1`;
 	my $status = $? >> 8;
 	my @messages = map { s/ in \S*nginx\.conf:$line$/ in HERE/r }
-		map { /^nginx: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
+		map { /^\w+: \[(\w+)\] (.*)/ ? "$1 $2" : () } split /\n/, $said;
 	my $got = join ' ', $status, @messages;
 
 	ref $expected ? like($got, $expected, $name)

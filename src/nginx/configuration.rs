@@ -195,8 +195,15 @@ unsafe fn each_location<L>(
             let location = at.cast::<ngx_http_location_queue_t>();
             let exact = (*location).exact;
             let inner = if exact.is_null() { (*location).inclusive } else { exact };
-            each_location((*inner).loc_conf, Some(own), ours, server, visit);
             at = (*at).next;
+            // In Angie, locations that are written as one are a chain, and share their configuration.
+            #[cfg(angie)]
+            if !(*inner).next.is_null() {
+                continue;
+            }
+            #[cfg(angie)]
+            let inner = (*inner).conf;
+            each_location((*inner).loc_conf, Some(own), ours, server, visit);
         }
     }
 }
