@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(28);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(31);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -88,6 +88,25 @@ http {
             return       200;
         }
     }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  bypass.localhost;
+
+        # Without an origin, the server itself has no policy.
+        cors_bypass  $arg_bypass;
+
+        location /first {
+            cors_bypass        $http_x_bypass;
+            cors_allow_origin  https://first.example;
+            error_page         404 /own;
+        }
+
+        location /own {
+            cors_allow_origin  https://one.example;
+            return             200;
+        }
+    }
 }
 
 EOF
@@ -122,5 +141,15 @@ is(cors(get('/only-bypass?tenant=one', $one, 'X-Bypass: 1')), '404',
 	'bypassed by the second location');
 is(cors(get('/only-bypass?tenant=one', $one)),
 	"404 -Allow-Origin: $one; Vary: Origin", 'bypassed by neither');
+
+my @server = ('Host: bypass.localhost');
+
+is(cors(get('/first?bypass=1', $one, @server)), '404',
+	'a server without a policy: bypassed');
+is(cors(get('/first', $one, @server)),
+	"404 -Allow-Origin: $one; Vary: Origin", 'a server without a policy');
+is(cors(get('/first', $one, @server, 'X-Bypass: 1')),
+	"404 -Allow-Origin: $one; Vary: Origin",
+	'a server without a policy: bypassed by the first location alone');
 
 ###############################################################################
