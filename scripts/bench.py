@@ -256,21 +256,20 @@ def cases(quick):
         Case("allowed", "bare", HELLO, GET),
         Case("allowed", "four static add_header lines", STATIC + HELLO, GET),
     ]
-    for n in (1, 1_000, large):
+    for n in (1,) if quick else (1, 1_000, large):
         allowed.append(Case("allowed", f"map, {n:,} exact", MAP_HEADERS + HELLO, GET if n == 1 else GET_MANY, map_of(exact(n))))
-    for n in (1, 1_000, large):
+    for n in (1, large) if quick else (1, 1_000, large):
         allowed.append(Case("allowed", f"module, {n:,} exact", module_origins(n) + HELLO, GET if n == 1 else GET_MANY))
     result = allowed
-    for n in (1, 1_000):
+    for n in (1,) if quick else (1, 1_000):
         result.append(
             Case("allowed", f"module, {n:,} patterns", list_of("cors_allow_origin", patterns(n)) + REST + HELLO, GET)
         )
-    numbers = (1, 10, 100) if quick else (1, 10, 100, 1_000)
-    for n in numbers:
+    for n in (1,) if quick else (1, 10, 100, 1_000):
         result.append(
             Case("allowed", f"map, {n:,} expressions", MAP_HEADERS + HELLO, GET, map_of("~" + e for e in expressions(n)))
         )
-    for n in numbers:
+    for n in (1, 100) if quick else (1, 10, 100, 1_000):
         values = list_of("cors_allow_origin_regex", expressions(n))
         result.append(Case("allowed", f"module, {n:,} expressions", values + REST + HELLO, GET))
     result.append(Case("allowed", "module, 1 exact, cors_zone", module_origins(1) + HELLO, GET, ZONE))

@@ -175,6 +175,7 @@ source_version() {
 
 # The flags that keep the paths of this machine out of what is compiled, as CARGO_ENCODED_RUSTFLAGS takes them. The last one that
 # matches counts. The compiler may be in /usr, where the others may be too. Those of RUSTFLAGS, which cargo then ignores, come first.
+# All that is compiled in release mode has them, so that it is compiled once.
 remap_flags() {
     local flag
     # shellcheck disable=SC2086  # cargo splits them as well
@@ -202,7 +203,8 @@ cargo_tool() {
     local at=$BUILD/cargo-tools/$1-$2
     if [[ ! -x $at/bin/$1 ]]; then
         say "Installing $1 $2"
-        cargo install --quiet --locked --root "$at" --version "$2" "$1" >&2 || die "could not install $1: see cargo's message above"
+        # It runs for a second, and takes many to optimize.
+        cargo install --quiet --locked --debug --root "$at" --version "$2" "$1" >&2 || die "could not install $1: see cargo's message above"
     fi
     printf '%s\n' "$at/bin/$1"
 }

@@ -19,7 +19,9 @@ main() {
     # It unpacks the source.
     module=$("$ROOT/scripts/build" --vendored | tail -n 1)
     say "The source is that of $(basename "$(dirname "$module")")"
-    # What cargo compiles without a look at nginx is the same.
+    # What cargo compiles without a look at nginx is the same, with the same flags.
+    CARGO_ENCODED_RUSTFLAGS=$(remap_flags)
+    export CARGO_ENCODED_RUSTFLAGS
     mkdir -p "$BUILD/nginx-build/cargo"
     [[ -d $BUILD/nginx-build/cargo/release ]] || cp -a "$ROOT/target/vendored/release" "$BUILD/nginx-build/cargo/"
     for way in dynamic static; do
@@ -61,7 +63,7 @@ smallest() {
     (cd "$tree" && auto/configure --without-pcre --without-http_rewrite_module --without-http_gzip_module \
         --without-http-cache --without-http_upstream_zone_module) >"$tree/build.log" 2>&1 || die "nginx's configure failed: see $tree/build.log"
     NGINX_SOURCE_DIR=$tree NGINX_BUILD_DIR=$tree/objs cargo check --quiet --release --no-default-features --package ngx-http-cors \
-        --target-dir "$BUILD/nginx-build/cargo"
+        --target-dir "$ROOT/target/lints"
 }
 
 # Puts two bytes in front of the bit-fields where there are none yet.
