@@ -486,6 +486,22 @@ fn locations_without_a_policy() {
 }
 
 #[test]
+fn paths_that_nginx_has_to_read() {
+    let directory = directory("paths");
+    let file = directory.join("route.yaml");
+    let rule = |kind: &str, path: &str| {
+        format!("  - {{matches: [{{path: {{type: {kind}, value: '{path}'}}}}], filters: [{{type: CORS, cors: {{allowOrigins: ['https://x.example']}}}}]}}\n")
+    };
+    let rules = rule("PathPrefix", "/a;b") + &rule("Exact", "/c{d}") + &rule("Exact", "/e f") + &rule("PathPrefix", "");
+    fs::write(&file, format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}")).unwrap();
+    let ran = cors(&["convert", file.to_str().unwrap()], "");
+    let locations: Vec<_> = ran.out.lines().filter(|line| line.starts_with("location")).collect();
+    let expected = ["'/a;b/'", "= '/a;b'", "= '/c{d}'", "= '/e f'", "/"].map(|path| format!("location {path} {{"));
+    assert_eq!(locations, expected, "{}{}", ran.out, ran.err);
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn dumps() {
     let dump = "# configuration file /etc/nginx/nginx.conf:\nhttp {\n  include conf.d/*.conf;\n}\n\n\
                 # configuration file /etc/nginx/conf.d/a.conf:\nserver {\n  add_header Access-Control-Allow-Origin *;\n}\n\n";

@@ -162,7 +162,7 @@ fn block(part: &Part, proxy_pass: Option<&str>) -> Option<String> {
         false => aligned(&part.draft.directives(None)),
     };
     let mut lines: Vec<_> = part.host.iter().map(|host| format!("# {host}")).collect();
-    lines.push(format!("location {} {{", part.location));
+    lines.push(format!("location {} {{", written(&part.location)));
     lines.extend(policy.iter().map(|line| format!("    {line}")));
     match (upstream, policy.is_empty()) {
         (None, true) => return None,
@@ -172,6 +172,15 @@ fn block(part: &Part, proxy_pass: Option<&str>) -> Option<String> {
     }
     lines.push("}\n".to_owned());
     Some(lines.join("\n"))
+}
+
+/// A location as nginx reads it.
+fn written(location: &str) -> String {
+    match location.strip_prefix("= ") {
+        Some(path) => format!("= {}", draft::quoted(path)),
+        None if location.starts_with('~') => location.to_owned(),
+        None => draft::quoted(location),
+    }
 }
 
 fn converted(configuration: &Configuration) -> (Vec<Written>, Notes) {

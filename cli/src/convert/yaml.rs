@@ -159,10 +159,14 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         match source {
             Source::Ingress => converter.ingress(document),
             Source::Gateway => converter.gateway(document),
-            Source::Envoy => converter.envoy(document, None, &[Location::new("/".to_owned())], false),
+            Source::Envoy => {
+                let around =
+                    Around { hosts: &[None], cluster: None, locations: &[Location::start("/")], has_policy: false };
+                converter.envoy(document, around);
+            }
         }
     }
-    converter.leave_out();
+    converter.leave_out(source == Source::Envoy);
     if source == Source::Ingress {
         // As ingress-nginx writes them, so that no shorter expression takes the requests of a longer one.
         converter.found.sort_by_key(|found| std::cmp::Reverse(expression(&found.part.location).map_or(0, str::len)));
@@ -264,7 +268,7 @@ impl Hosts {
             return match path.get("pathType").map_or("", Node::text) {
                 "Exact" => vec![Location::exact(text)],
                 "Prefix" => Location::below(text),
-                _ => vec![Location::new(text.to_owned())],
+                _ => vec![Location::start(text)],
             };
         }
         // Beside an exact path, it has a slash at its end, so that both are reached.
@@ -277,11 +281,20 @@ impl Hosts {
     }
 }
 
+/// What is around a part of a configuration of Envoy.
+struct Around<'a> {
+    hosts: &'a [Option<String>],
+    cluster: Option<&'a str>,
+    locations: &'a [Location],
+    /// Whether the virtual host has a policy.
+    has_policy: bool,
+}
+
 /// The locations for what a route of Envoy's matches.
 fn matched(route: &Node) -> Option<Vec<Location>> {
     let text = |name: &[&str]| route.at(name).map(Node::text);
     let exact = text(&["path"]).map(|path| vec![Location::exact(path)]);
-    let prefix = || text(&["prefix"]).map(|prefix| vec![Location::new(prefix.to_owned())]);
+    let prefix = || text(&["prefix"]).map(|prefix| vec![Location::start(prefix)]);
     let segments = || text(&["path_separated_prefix"]).map(Location::below);
     let regex = || text(&["safe_regex", "regex"]).map(|expression| vec![Location::whole(expression)]);
     exact.or_else(prefix).or_else(segments).or_else(regex)
@@ -317,10 +330,15 @@ impl Location {
         Location { text, is_implied: false }
     }
 
+    /// For all paths that start with this one.
+    fn start(path: &str) -> Location {
+        Location::new(if path.is_empty() { "/" } else { path }.to_owned())
+    }
+
     /// The locations for a path and all below it: for `/api`, also `/api/x`, but not `/apis`.
     fn below(path: &str) -> Vec<Location> {
-        match path.ends_with('/') {
-            true => vec![Location::new(path.to_owned())],
+        match path.is_empty() || path.ends_with('/') {
+            true => vec![Location::start(path)],
             false => vec![Location::new(format!("{path}/")), Location { is_implied: true, ..Location::exact(path) }],
         }
     }
@@ -368,20 +386,31 @@ impl Converter<'_> {
         place: &str,
     ) {
         let part = Part { host: host.cloned(), location: location.text.clone(), draft: draft.clone(), upstream };
-        if !self.found.iter().any(|found| found.part == part) {
-            self.found.push(Found { part, place: place.to_owned(), is_implied: location.is_implied });
+        match self.found.iter_mut().find(|found| found.part == part) {
+            Some(found) => found.is_implied &= location.is_implied,
+            None => self.found.push(Found { part, place: place.to_owned(), is_implied: location.is_implied }),
         }
     }
 
     /// Leaves out the locations without a policy, except where requests would come under the policy of another one, and all but one
-    /// of those that nginx would take for the same.
-    fn leave_out(&mut self) {
-        let mut found = std::mem::take(&mut self.found);
-        let named: Vec<_> = found.iter().filter(|found| !found.is_implied).cloned().collect();
-        found.retain(|found| !found.is_implied || !named.iter().any(|other| found.is_same(other)));
+    /// of those that nginx would take for the same. `in_order` is whether the first rule that matches counts, and not the one that
+    /// names a path itself.
+    fn leave_out(&mut self, in_order: bool) {
+        let all = std::mem::take(&mut self.found);
+        let is_named = |at: usize, found: &Found| {
+            let others = if in_order { &all[..at] } else { &all[..] };
+            others.iter().any(|other| !other.is_implied && found.is_same(other))
+        };
+        let found: Vec<_> = all
+            .iter()
+            .enumerate()
+            .filter(|(at, found)| !found.is_implied || !is_named(*at, found))
+            .map(|(_, found)| found)
+            .collect();
         for (index, one) in found.iter().enumerate() {
             let location = &one.part.location;
-            let mut policies = found.iter().filter(|other| other.has_policy() && other.part.host == one.part.host);
+            let policies = found.iter().filter(|other| other.has_policy() && other.part.host == one.part.host);
+            let mut policies = policies.copied();
             let is_prefix = location.starts_with('/');
             if !one.has_policy() && is_prefix && policies.clone().any(|other| other.part.location.starts_with('~')) {
                 let text = format!(
@@ -389,17 +418,18 @@ impl Converter<'_> {
                 );
                 self.notes.differs("expression", &one.place, text);
             }
-            let mut before = found[..index].iter().filter(|other| one.is_same(other));
+            let mut before = found[..index].iter().copied().filter(|other| one.is_same(other));
             match (one.has_policy(), policies.clone().any(|other| one.is_same(other))) {
                 (true, _) => match before.find(|other| other.has_policy()) {
+                    Some(other) if other.part.draft == one.part.draft => {}
                     Some(other) => {
                         let text = format!(
-                            "Location {location} has the policy of {}; nginx has one for each location",
+                            "Location {location} has the policy of {}: nginx has one policy for each location",
                             other.place
                         );
                         self.notes.left("same-location", &one.place, text);
                     }
-                    None => self.found.push(one.clone()),
+                    None => self.found.push((*one).clone()),
                 },
                 (false, true) => {
                     let text = format!(
@@ -409,7 +439,7 @@ impl Converter<'_> {
                 }
                 (false, false) => {
                     if policies.any(|other| is_within(location, &other.part.location)) && before.next().is_none() {
-                        self.found.push(one.clone());
+                        self.found.push((*one).clone());
                     }
                 }
             }
@@ -519,13 +549,14 @@ impl Converter<'_> {
             let matches = rule.get("matches").map_or(&[][..], Node::items);
             let mut locations: Vec<_> = matches
                 .iter()
-                .filter_map(|matched| matched.get("path"))
-                .flat_map(|path| {
-                    let value = path.get("value").map_or("/", Node::text);
-                    match path.get("type").map_or("PathPrefix", Node::text) {
+                .flat_map(|matched| {
+                    let text = |name, default| matched.at(&["path", name]).map_or(default, Node::text);
+                    let value = text("value", "/");
+                    match text("type", "PathPrefix") {
                         "Exact" => vec![Location::exact(value)],
                         "RegularExpression" => vec![Location::whole(value)],
-                        _ => Location::below(value),
+                        // https://gateway-api.sigs.k8s.io/reference/spec/#pathmatchtype: a slash at the end is ignored.
+                        _ => Location::below(value.trim_end_matches('/')),
                     }
                 })
                 .collect();
@@ -572,16 +603,22 @@ impl Converter<'_> {
     }
 
     /// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/cors/v3/cors.proto
-    fn envoy(&mut self, node: &Node, cluster: Option<&str>, locations: &[Location], has_policy: bool) {
+    fn envoy(&mut self, node: &Node, around: Around<'_>) {
+        // A virtual host.
+        let domains = node.get("domains").map(Node::words).unwrap_or_default();
+        let domains: Vec<_> =
+            domains.into_iter().map(|name| Some(name.to_owned()).filter(|name| name != "*")).collect();
+        let hosts = if domains.is_empty() { around.hosts } else { &domains };
         // A route, with the policy somewhere in it.
         let own = node.get("match").and_then(matched);
-        let locations = own.as_deref().unwrap_or(locations);
-        let cluster = node.at(&["route", "cluster"]).map(Node::text).or(cluster);
+        let locations = own.as_deref().unwrap_or(around.locations);
+        let cluster = node.at(&["route", "cluster"]).map(Node::text).or(around.cluster);
         let push = |converter: &mut Self, draft: Draft| {
             let place = converter.place(node);
-            for location in locations {
+            for (host, location) in hosts.iter().flat_map(|host| locations.iter().map(move |location| (host, location)))
+            {
                 let upstream = cluster.map(|cluster| format!("http://{cluster}"));
-                converter.push(None, location, &draft, upstream, &place);
+                converter.push(host.as_ref(), location, &draft, upstream, &place);
             }
         };
         let is_policy = |node: &Node| node.get("allow_origin_string_match").is_some();
@@ -593,9 +630,9 @@ impl Converter<'_> {
         let routes = node.get("routes");
         let is_route = |child: &Node| routes.is_some_and(|routes| std::ptr::eq(routes, child));
         let mut beside_routes = node.children().into_iter().filter(|child| routes.is_some() && !is_route(child));
-        let has_policy = has_policy || beside_routes.any(|child| any(child, &is_policy));
+        let has_policy = around.has_policy || beside_routes.any(|child| any(child, &is_policy));
         for child in node.children() {
-            self.envoy(child, cluster, locations, has_policy);
+            self.envoy(child, Around { hosts, cluster, locations, has_policy });
         }
         if own.is_some() && !has_policy && !any(node, &is_policy) {
             push(self, Draft::default());
@@ -783,7 +820,23 @@ mod tests {
             (rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", ""), "/a/: x", ""),
             (rule("PathPrefix", "/", "x") + &rule("Exact", "/a", ""), "/: x|= /a: ", ""),
             (rule("PathPrefix", "/a", "x") + &rule("PathPrefix", "/ab", ""), "/a/: x|= /a: x", ""),
-            (rule("PathPrefix", "/a/", "x") + &rule("PathPrefix", "/a", "y"), "/a/: x|= /a: y", "same-location"),
+            (
+                rule("PathPrefix", "/a/", "x") + &rule("PathPrefix", "/a", "y"),
+                "/a/: x|= /a: x",
+                "same-location same-location",
+            ),
+            (rule("PathPrefix", "/a", "x") + &rule("PathPrefix", "/a/", "x"), "/a/: x|= /a: x", ""),
+            (rule("PathPrefix", "", "x"), "/: x", ""),
+            (
+                rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", "x") + &rule("Exact", "/a", "y"),
+                "/a/: x|= /a: x",
+                "same-location",
+            ),
+            (
+                rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", "x") + &rule("Exact", "/a", ""),
+                "/a/: x|= /a: x",
+                "same-location",
+            ),
             (rule("Exact", "/a", "x") + &rule("Exact", "/a", "y"), "= /a: x", "same-location"),
         ] {
             let (parts, notes) = converted(&format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}"));
@@ -873,6 +926,33 @@ mod tests {
         );
         let (parts, _) = converted(&text);
         assert_eq!(parts, ["/: cors_allow_origin https://a.example"]);
+        // The first route that matches counts.
+        let other = policy.replace("a.example", "b.example");
+        let wide = format!("- match: {{path_separated_prefix: /api}}\n  typed_per_filter_config: {policy}\n");
+        let exact = format!("- match: {{path: /api}}\n  typed_per_filter_config: {other}\n");
+        let off = "- match: {path: /api}\n  route: {cluster: other}\n".to_owned();
+        for (routes, expected, is_left) in [
+            (wide.clone() + &off, "/api/: a|= /api: a", true),
+            (off.clone() + &wide, "/api/: a", false),
+            (wide.clone() + &exact, "/api/: a|= /api: a", true),
+            (exact.clone() + &wide, "= /api: b|/api/: a", false),
+            ("- match: {prefix: ''}\n  typed_per_filter_config: ".to_owned() + policy, "/: a", false),
+        ] {
+            let (parts, notes) = converted(&format!("routes:\n{routes}"));
+            let parts = parts.join("|").replace("cors_allow_origin https://", "").replace(".example", "");
+            assert_eq!((parts.as_str(), notes.contains("same-location")), (expected, is_left), "{routes}");
+        }
+        // Virtual hosts are servers of their own.
+        let host = |domain: &str, routes: &str| {
+            format!("- domains: [{domain}]\n  routes:\n  {}\n", routes.trim_end().replace('\n', "\n  "))
+        };
+        let text = format!("virtual_hosts:\n{}{}", host("a.test", &off), host("'*'", &wide));
+        let (parts, notes) = converted(&text);
+        assert_eq!(
+            parts,
+            ["/api/", "= /api"].map(|location| format!("{location}: cors_allow_origin https://a.example"))
+        );
+        assert!(!notes.contains("same-location"), "{notes}");
         let text = format!("routes:\n- match: {{path_separated_prefix: /api}}\n  typed_per_filter_config: {policy}\n");
         let (parts, _) = converted(&text);
         assert_eq!(
