@@ -85,7 +85,7 @@ const STRUCTURES: &[(&str, &[&str])] = &[
     ),
     ("ngx_http_conf_ctx_t", &["main_conf", "srv_conf", "loc_conf"]),
     ("ngx_http_phase_t", &["handlers"]),
-    ("ngx_http_core_main_conf_t", &["servers", "variables_keys", "phases"]),
+    ("ngx_http_core_main_conf_t", &["servers", "variables", "variables_keys", "phases"]),
     ("ngx_http_core_srv_conf_t", &["server_names", "ctx"]),
     ("ngx_http_server_name_t", &["name"]),
     ("ngx_http_core_loc_conf_t", &["name", "loc_conf", "handler", "locations"]),
@@ -156,6 +156,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("ngx_http_request_t", "header_only", "HEADER_ONLY"),
     ("ngx_http_request_t", "disable_not_modified", "DISABLE_NOT_MODIFIED"),
     ("ngx_http_request_t", "expect_tested", "EXPECT_TESTED"),
+    ("ngx_http_request_t", "realloc_captures", "REALLOC_CAPTURES"),
     ("ngx_http_request_t", "internal", "INTERNAL"),
     ("ngx_http_request_t", "keepalive", "KEEPALIVE"),
     ("ngx_http_request_t", "error_page", "ERROR_PAGE"),
@@ -315,6 +316,7 @@ impl Layout {
         }
         if nginx.has("pcre") {
             places.push(("ngx_http_core_loc_conf_t", Some("regex")));
+            places.extend(["ncaptures", "captures", "captures_data"].map(|field| ("ngx_http_request_t", Some(field))));
         }
         if nginx.is_angie() {
             places.extend(["conf", "next"].map(|field| ("ngx_http_core_loc_t", Some(field))));

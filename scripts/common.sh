@@ -175,7 +175,7 @@ source_version() {
 
 # The flags that keep the paths of this machine out of what is compiled, as CARGO_ENCODED_RUSTFLAGS takes them. The last one that
 # matches counts. The compiler may be in /usr, where the others may be too. Those of RUSTFLAGS, which cargo then ignores, come first.
-# All that is compiled in release mode has them, so that it is compiled once.
+# scripts/build always passes them, so that what is given away and what is tested is compiled once.
 remap_flags() {
     local flag
     # shellcheck disable=SC2086  # cargo splits them as well
@@ -183,7 +183,22 @@ remap_flags() {
         printf '%s\x1f' "$flag"
     done
     printf -- '--remap-path-prefix=%s=rust\x1f--remap-path-prefix=%s=cargo\x1f--remap-path-prefix=%s=.' \
-        "$(rustc --print sysroot)" "${CARGO_HOME:-$HOME/.cargo}" "$ROOT"
+        "$(rustc --print sysroot)" "${CARGO_HOME:-${HOME:-}/.cargo}" "$ROOT"
+}
+
+# begin_with_another TARGET_DIR: starts a target directory of cargo's with what another one has compiled. Crates that do not depend on
+# nginx come out the same.
+begin_with_another() {
+    local other
+    [[ ! -e $1 ]] || return 0
+    for other in "$ROOT"/target/{system,vendored,nginx_org,given}/release; do
+        [[ -d $other ]] || continue
+        rm -rf "$1.new"
+        mkdir -p "$1.new"
+        cp -a "$other" "$1.new/"
+        mv "$1.new" "$1"
+        return
+    done
 }
 
 # The command cors, as others get it.
@@ -203,7 +218,7 @@ cargo_tool() {
     local at=$BUILD/cargo-tools/$1-$2
     if [[ ! -x $at/bin/$1 ]]; then
         say "Installing $1 $2"
-        # It runs for a second, and takes many to optimize.
+        # It runs for a second; optimizing it would take a minute.
         cargo install --quiet --locked --debug --root "$at" --version "$2" "$1" >&2 || die "could not install $1: see cargo's message above"
     fi
     printf '%s\n' "$at/bin/$1"

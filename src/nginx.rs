@@ -13,6 +13,7 @@ pub mod clock;
 pub mod complex_value;
 pub mod configuration;
 pub mod disk;
+mod evaluation;
 pub mod fallible;
 #[cfg(feature = "fault-injection")]
 pub mod fault;

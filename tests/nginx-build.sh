@@ -19,11 +19,10 @@ main() {
     # It unpacks the source.
     module=$("$ROOT/scripts/build" --vendored | tail -n 1)
     say "The source is that of $(basename "$(dirname "$module")")"
-    # What cargo compiles without a look at nginx is the same, with the same flags.
+    # With the same flags, most of what cargo has compiled for the module serves here.
     CARGO_ENCODED_RUSTFLAGS=$(remap_flags)
     export CARGO_ENCODED_RUSTFLAGS
-    mkdir -p "$BUILD/nginx-build/cargo"
-    [[ -d $BUILD/nginx-build/cargo/release ]] || cp -a "$ROOT/target/vendored/release" "$BUILD/nginx-build/cargo/"
+    begin_with_another "$BUILD/nginx-build/cargo"
     for way in dynamic static; do
         tree=$BUILD/nginx-build/$way
         rm -rf "$tree"

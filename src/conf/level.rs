@@ -138,8 +138,8 @@ impl MainConf {
                 self.messages.report(log, Some(used.directive), &problem, &used.place);
             }
         }
-        // An internal redirect never leaves the server: whether a location of it enforces, and whether one with its own policy
-        // evaluates what the server's evaluates.
+        // For each server, which an internal redirect never leaves: whether one of its locations enforces, and whether one with its own
+        // policy evaluates what the settings of the server evaluate.
         let mut servers: Vec<(bool, bool)> = Vec::new();
         cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf, mut level| {
             conf.slot = slot;

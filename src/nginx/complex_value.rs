@@ -40,7 +40,7 @@ impl ComplexValue {
         let mut result = ngx_str_t::empty();
         let value = ptr::from_ref(&self.0).cast_mut();
         // SAFETY: nginx only reads the compiled value.
-        let code = unsafe { ngx_http_complex_value(r.as_ptr(), value, &mut result) };
+        let code = r.keeping_captures(|r| unsafe { ngx_http_complex_value(r.as_ptr(), value, &mut result) });
         // SAFETY: the result lives in the request's pool or longer.
         (code == NGX_OK as ngx_int_t).then(|| unsafe { r.slice(&result) })
     }
@@ -72,7 +72,7 @@ impl Predicates {
     /// Whether one of the values is neither empty nor `0` for a request.
     pub fn test(self, r: &mut Request<'_>) -> Result<bool, OutOfMemory> {
         // SAFETY: the array is what `ngx_http_set_predicate_slot` made, and lives as long as the configuration.
-        let code = unsafe { ngx_http_test_predicates(r.as_ptr(), self.0.as_ptr()) };
+        let code = r.keeping_captures(|r| unsafe { ngx_http_test_predicates(r.as_ptr(), self.0.as_ptr()) });
         match code {
             _ if code == NGX_OK as ngx_int_t => Ok(false),
             _ if code == NGX_DECLINED as ngx_int_t => Ok(true),

@@ -202,8 +202,8 @@ fn evaluate<'r>(
     })
 }
 
-/// Reads what the settings of the server evaluate, which the first location replaces: the request may be redirected to a location
-/// that decides by it.
+/// Reads what the settings of the server evaluate and the first location may not: the request may be redirected to a location that
+/// decides by it. To everybody else the variables are not evaluated yet, because `set` and others may still change them.
 fn read_values<'r>(
     r: &mut Request<'r>,
     policy: &Policy,
@@ -212,18 +212,24 @@ fn read_values<'r>(
     facts: &Facts<'r>,
 ) -> Result<(), OutOfMemory> {
     kept.while_deciding(|| {
-        evaluate_bypass(r, values.bypass, &kept.read)?;
-        if !values.variables.is_empty() {
-            evaluate(r, policy, &values.variables, &kept.read, facts)?;
-        }
-        Ok(())
+        r.forgetting_variables(|r| {
+            evaluate_bypass(r, values.bypass, &kept.read)?;
+            if !values.variables.is_empty() {
+                evaluate(r, policy, &values.variables, &kept.read, facts)?;
+            }
+            Ok(())
+        })?
     })
 }
 
 /// Logs the words in the value of a variable that can never allow anything. The `Origin` of the request itself is not one of
 /// them: a denial has its own line.
 fn complain(r: &Request<'_>, policy: &Policy, facts: &Facts<'_>, value: &[u8]) {
-    if facts.origin.is_absent() || facts.origin.one() == Some(value) || !r.log().writes(policy.log_level) {
+    if !policy.is_active
+        || facts.origin.is_absent()
+        || facts.origin.one() == Some(value)
+        || !r.log().writes(policy.log_level)
+    {
         return;
     }
     let complaints = &r.main_conf::<MainConf>().value_complaints;

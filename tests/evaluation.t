@@ -1,0 +1,160 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: Apache-2.0
+
+# Tests for what the evaluation of variables leaves behind: $1 and its like are
+# those of the location, and a variable that is read for a later location is
+# still what the first location makes of it.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use FindBin;
+use lib $ENV{TEST_NGINX_LIB} || (), "$FindBin::Bin/lib";
+use Test::Nginx;
+use Cors;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(16);
+
+$t->write_file_expand('nginx.conf', <<'EOF');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    map $http_origin $by_expression {
+        "~^https://([a-z]+)\.one\.example$"  $http_origin;
+    }
+
+    map $arg_skip $by_argument {
+        "~^(y)(e)s$"  1;
+    }
+
+    map $chosen $by_choice {
+        "~^(f)oo$"  https://foo.example;
+        default     none;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        location ~ ^/origin/(\d+)/(\w+)$ {
+            cors_allow_origin  $by_expression;
+            return             200 "$1 $2";
+        }
+
+        location ~ ^/bypass/(\d+)/(\w+)$ {
+            cors_allow_origin  https://one.example;
+            cors_bypass        $by_argument;
+            return             200 "$1 $2";
+        }
+
+        location ~ ^/enforce/(\d+)/(\w+)$ {
+            cors_allow_origin  $by_expression;
+            cors_enforce       on;
+            return             200 "$1 $2";
+        }
+
+        location /without {
+            cors_allow_origin  $by_expression;
+            return             200 "'$1'";
+        }
+
+        location /rewrites {
+            cors_allow_origin  $by_expression;
+            rewrite            ^/rewrites/(\w+)/(\w+) /answers/$2/$1;
+            return             200 "$1 $2";
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  choice.localhost;
+
+        cors_allow_origin  https://listed.example $by_choice;
+
+        location /inherits {
+            cors_expose_headers  X-Own;
+            return               200;
+        }
+
+        location /off {
+            cors    off;
+            set     $chosen foo;
+            return  200 $by_choice;
+        }
+
+        location /list {
+            cors_allow_origin  https://other.example;
+            set                $chosen foo;
+            return             200 $by_choice;
+        }
+
+        location /any {
+            cors_allow_origin  *;
+            set                $chosen foo;
+            return             200 $by_choice;
+        }
+
+        location /redirects {
+            cors        off;
+            set         $chosen foo;
+            error_page  404 /inherits;
+        }
+    }
+}
+
+EOF
+
+$t->run();
+
+###############################################################################
+
+my $one = 'https://sub.one.example';
+my $response;
+
+$response = get('/origin/7/name', $one);
+is(cors($response), "200 -Allow-Origin: $one; Vary: Origin", 'allowed');
+is(content($response), '7 name', 'captures: allowed by a variable');
+is(content(get('/origin/7/name', 'https://evil.example')), '7 name',
+	'captures: denied');
+is(content(get('/origin/7/name')), '7 name', 'captures: no origin');
+
+is(content(get('/bypass/7/name', $one)), '7 name', 'captures: not bypassed');
+is(content(get('/bypass/7/name?skip=yes', $one)), '7 name',
+	'captures: bypassed');
+
+is(content(get('/enforce/7/name', $one)), '7 name', 'captures: enforced');
+is(content(get('/without', $one)), "''", 'captures: a location without any');
+is(content(get('/rewrites/a/b', $one)), 'a b', 'captures: of a rewrite');
+
+my $foo = 'https://foo.example';
+my @server = ('Host: choice.localhost');
+
+is(content(get('/off', $foo, @server)), $foo, 'set: cors off');
+unlike($t->read_file('error.log'), qr/in a variable/,
+	'set: cors off says nothing about the variable');
+is(content(get('/list', $foo, @server)), $foo, 'set: a list');
+is(content(get('/any', $foo, @server)), $foo, 'set: any origin');
+
+# It is as it was when the request came.
+is(cors(get('/redirects', $foo, @server)), '404 Vary: Origin',
+	'set: a redirect does not see it');
+is(cors(get('/redirects', 'https://listed.example', @server)),
+	'404 -Allow-Origin: https://listed.example; -Expose-Headers: X-Own; '
+	. 'Vary: Origin', 'set: a redirect, a listed origin');
+is(cors(get('/inherits', $foo, @server)), '200 Vary: Origin',
+	'set: not set at all');
+
+###############################################################################
