@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What evaluating variables leaves behind in a request.
+//! Evaluating variables without side effects on the request.
 
 use std::{mem, ptr};
 
@@ -12,8 +12,7 @@ use super::request::Request;
 use super::OutOfMemory;
 
 impl<'r> Request<'r> {
-    /// Calls `evaluate`, after which `$1` and its like are still those of the location: an expression of a `map` that matches has
-    /// captures of its own.
+    /// Calls `evaluate` and restores the captures (`$1`, `$2`) of the location, which an expression in a `map` overwrites.
     pub(super) fn keeping_captures<T>(&mut self, evaluate: impl FnOnce(&mut Request<'r>) -> T) -> T {
         #[cfg(ngx_feature = "pcre")]
         let (captures, is_shared) = {
@@ -36,8 +35,8 @@ impl<'r> Request<'r> {
         result
     }
 
-    /// Calls `evaluate`, after which the variables that it has evaluated count as not evaluated yet: whoever needs them later gets
-    /// what they are then. What is [kept](Request::kept) of the request must not be asked for meanwhile.
+    /// Calls `evaluate` and discards the cached values of the variables that it reads, so that later readers evaluate them again.
+    /// `evaluate` must not call [`kept`](Request::kept).
     pub fn forgetting_variables<T>(&mut self, evaluate: impl FnOnce(&mut Request<'r>) -> T) -> Result<T, OutOfMemory> {
         let r = self.fields();
         // SAFETY: `ngx_http_core_module` has made its configuration, and a request has a value for each indexed variable.
