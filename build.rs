@@ -167,9 +167,6 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("ngx_http_core_loc_conf_t", "noregex", "NOREGEX"),
 ];
 
-/// Those that there are only with PCRE.
-const FLAGS_OF_PCRE: &[(&str, &str, &str)] = &[("ngx_http_request_t", "realloc_captures", "REALLOC_CAPTURES")];
-
 /// How long what stands before and behind a measurement in the object file is: a multiple of all alignments.
 const FRAME: usize = 64;
 
@@ -199,7 +196,7 @@ fn fit() -> Result<(), Box<dyn Error>> {
     nginx.compile_what_angie_needs()?;
     let layout = Layout::new(&nginx);
     let object = layout.compile(&nginx)?;
-    fs::write(out_dir()?.join("layout.rs"), layout.assertions(&nginx, &object)? + &layout.accessors(&object)?)?;
+    fs::write(out_dir()?.join("layout.rs"), layout.assertions(&nginx, &object)? + &flags(&object)?)?;
     Ok(())
 }
 
@@ -304,12 +301,11 @@ impl Nginx {
 struct Layout {
     /// A structure, and one of its fields or, for its size, none.
     places: Vec<(&'static str, Option<&'static str>)>,
-    flags: Vec<(&'static str, &'static str, &'static str)>,
 }
 
 impl Layout {
     fn new(nginx: &Nginx) -> Self {
-        let (mut places, mut flags) = (Vec::new(), FLAGS.to_vec());
+        let mut places = Vec::new();
         for &(structure, fields) in STRUCTURES {
             places.push((structure, None));
             places.extend(fields.iter().map(|&field| (structure, Some(field))));
@@ -319,13 +315,12 @@ impl Layout {
         }
         if nginx.has("pcre") {
             places.push(("ngx_http_core_loc_conf_t", Some("regex")));
-            flags.extend(FLAGS_OF_PCRE);
             places.extend(["ncaptures", "captures", "captures_data"].map(|field| ("ngx_http_request_t", Some(field))));
         }
         if nginx.is_angie() {
             places.extend(["conf", "next"].map(|field| ("ngx_http_core_loc_t", Some(field))));
         }
-        Self { places, flags }
+        Self { places }
     }
 
     /// Has the C compiler write what is to be known into an object file, to be read there: nothing is run, so that this also
@@ -367,7 +362,7 @@ impl Layout {
             };
         }
         c.push_str(&framed("layout", &format!("unsigned char measured[{}]", 3 * self.places.len()), &numbers));
-        for (structure, field, name) in &self.flags {
+        for (structure, field, name) in FLAGS {
             c.push_str(&framed(name, &format!("{structure} measured"), &format!("    .{field} = 1\n")));
         }
         c
@@ -398,26 +393,26 @@ impl Layout {
         rust.push_str("};\n");
         Ok(rust)
     }
+}
 
-    /// Where the one bit is in a structure in which a flag is set and everything else is zero.
-    fn accessors(&self, object: &[u8]) -> Result<String, String> {
-        let mut rust = String::new();
-        for (structure, field, name) in &self.flags {
-            let bytes = measured(name, object)?;
-            let mut set = bytes.iter().enumerate().filter(|(_, &byte)| byte != 0);
-            let (Some((at, mask)), None) = (set.next(), set.next()) else {
-                return Err(format!("{structure}.{field} is not within one byte: {ANOTHER_TREE}"));
-            };
-            if mask.count_ones() != 1 {
-                return Err(format!("{structure}.{field} has more than one bit: {ANOTHER_TREE}"));
-            }
-            let _ = writeln!(
-                rust,
-                "/// `{field}`\npub const {name}: Flag<{structure}> = Flag {{ at: {at}, mask: {mask}, of: PhantomData }};"
-            );
+/// Where the one bit is in a structure in which a flag is set and everything else is zero.
+fn flags(object: &[u8]) -> Result<String, String> {
+    let mut rust = String::new();
+    for (structure, field, name) in FLAGS {
+        let bytes = measured(name, object)?;
+        let mut set = bytes.iter().enumerate().filter(|(_, &byte)| byte != 0);
+        let (Some((at, mask)), None) = (set.next(), set.next()) else {
+            return Err(format!("{structure}.{field} is not within one byte: {ANOTHER_TREE}"));
+        };
+        if mask.count_ones() != 1 {
+            return Err(format!("{structure}.{field} has more than one bit: {ANOTHER_TREE}"));
         }
-        Ok(rust)
+        let _ = writeln!(
+            rust,
+            "/// `{field}`\npub const {name}: Flag<{structure}> = Flag {{ at: {at}, mask: {mask}, of: PhantomData }};"
+        );
     }
+    Ok(rust)
 }
 
 /// A C definition of what is `declared` between two frames, which say its `name`.

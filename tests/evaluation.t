@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(16);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(24);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -38,6 +38,11 @@ http {
 
     map $arg_skip $by_argument {
         "~^(y)(e)s$"  1;
+    }
+
+    map $http_x $by_x {
+        "~^(y)(e)s$"  "";
+        default       "";
     }
 
     map $chosen $by_choice {
@@ -64,6 +69,23 @@ http {
             cors_allow_origin  $by_expression;
             cors_enforce       on;
             return             200 "$1 $2";
+        }
+
+        location ~ ^/second/(\w+)$ {
+            cors_allow_origin  https://one.example;
+            cors_bypass        $by_x $1;
+            cors_enforce       on;
+            return             200;
+        }
+
+        location ~ ^/value/(\w+)$ {
+            cors_allow_origin  "${by_x}https://$1.example";
+            return             200;
+        }
+
+        location ~ ^/many/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)(l)(m)(n)(o)(p)$ {
+            cors_allow_origin  $by_expression;
+            return             200 "$1 $9";
         }
 
         location /without {
@@ -136,6 +158,26 @@ is(content(get('/bypass/7/name?skip=yes', $one)), '7 name',
 	'captures: bypassed');
 
 is(content(get('/enforce/7/name', $one)), '7 name', 'captures: enforced');
+# The next value of the same directive sees them, too.
+my $evil = 'https://evil.example';
+for my $x ('yes', 'no') {
+	is(cors(get('/second/0', $evil, "X: $x")), '403 Vary: Origin',
+		"captures: zero in the second value, first: $x");
+	is(cors(get('/second/1', $evil, "X: $x")), '200',
+		"captures: one in the second value, first: $x");
+}
+
+my $abc = 'https://abc.example';
+is(cors(get('/value/abc', $abc, 'X: no')),
+	"200 -Allow-Origin: $abc; Vary: Origin",
+	'captures: behind an expression that does not match');
+is(cors(get('/value/xyz', $abc, 'X: no')), '200 Vary: Origin',
+	'captures: others behind an expression that does not match');
+
+$response = get('/many/abcdefghijklmnop', $one);
+is(cors($response), "200 -Allow-Origin: $one; Vary: Origin", 'sixteen groups');
+is(content($response), 'a i', 'captures: sixteen groups');
+
 is(content(get('/without', $one)), "''", 'captures: a location without any');
 is(content(get('/rewrites/a/b', $one)), 'a b', 'captures: of a rewrite');
 

@@ -2,6 +2,7 @@
 //! Values that may contain variables (<https://nginx.org/en/docs/dev/development_guide.html#http_complex_values>).
 
 use std::ffi::c_void;
+use std::mem;
 use std::ptr::{self, NonNull};
 
 use ngx::ffi::{
@@ -42,7 +43,7 @@ impl ComplexValue {
         // SAFETY: nginx only reads the compiled value.
         let code = r.keeping_captures(|r| unsafe { ngx_http_complex_value(r.as_ptr(), value, &mut result) });
         // SAFETY: the result lives in the request's pool or longer.
-        (code == NGX_OK as ngx_int_t).then(|| unsafe { r.slice(&result) })
+        code.is_ok_and(|code| code == NGX_OK as ngx_int_t).then(|| unsafe { r.slice(&result) })
     }
 }
 
@@ -72,12 +73,19 @@ impl Predicates {
     /// Whether one of the values is neither empty nor `0` for a request.
     pub fn test(self, r: &mut Request<'_>) -> Result<bool, OutOfMemory> {
         // SAFETY: the array is what `ngx_http_set_predicate_slot` made, and lives as long as the configuration.
-        let code = r.keeping_captures(|r| unsafe { ngx_http_test_predicates(r.as_ptr(), self.0.as_ptr()) });
-        match code {
-            _ if code == NGX_OK as ngx_int_t => Ok(false),
-            _ if code == NGX_DECLINED as ngx_int_t => Ok(true),
-            _ => Err(OutOfMemory),
+        let mut one = unsafe { self.0.read() };
+        // One at a time, so that each sees the location's captures.
+        for _ in 0..mem::replace(&mut one.nelts, 1) {
+            // SAFETY: as above; nginx only reads the array.
+            match r.keeping_captures(|r| unsafe { ngx_http_test_predicates(r.as_ptr(), &mut one) })? {
+                code if code == NGX_OK as ngx_int_t => {}
+                code if code == NGX_DECLINED as ngx_int_t => return Ok(true),
+                _ => return Err(OutOfMemory),
+            }
+            // SAFETY: it stays within the array or at its end.
+            one.elts = unsafe { one.elts.byte_add(one.size) };
         }
+        Ok(false)
     }
 
     /// What tells these from other predicates.

@@ -1,38 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Evaluating variables without side effects on the request.
 
+#[cfg(ngx_feature = "pcre")]
+use std::ffi::c_int;
 use std::{mem, ptr};
 
 use ngx::ffi::{ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_variable_value_t};
 
 use super::fallible::ngx_palloc;
-#[cfg(ngx_feature = "pcre")]
-use super::layout::REALLOC_CAPTURES;
 use super::request::Request;
 use super::OutOfMemory;
 
 impl<'r> Request<'r> {
     /// Calls `evaluate` and restores the captures (`$1`, `$2`) of the location, which an expression in a `map` overwrites.
-    pub(super) fn keeping_captures<T>(&mut self, evaluate: impl FnOnce(&mut Request<'r>) -> T) -> T {
-        #[cfg(ngx_feature = "pcre")]
-        let (captures, is_shared) = {
-            let r = self.fields_mut();
-            let is_shared = REALLOC_CAPTURES.is_set(r);
-            // nginx then writes others to another place.
-            REALLOC_CAPTURES.set(r);
-            ((r.ncaptures, r.captures, r.captures_data), is_shared)
+    #[cfg(ngx_feature = "pcre")]
+    pub(super) fn keeping_captures<T>(
+        &mut self,
+        evaluate: impl FnOnce(&mut Request<'r>) -> T,
+    ) -> Result<T, OutOfMemory> {
+        /// Most expressions have no more than fifteen groups, and take two numbers for each and two for the whole.
+        const MOST: usize = 32;
+        let r = self.fields();
+        let (count, data) = (r.ncaptures, r.captures_data);
+        let mut few = [0; MOST];
+        let copies = match count <= MOST {
+            true => few.as_mut_ptr(),
+            // SAFETY: the request's pool.
+            false => unsafe { ngx_palloc(r.pool, count * size_of::<c_int>()) }.cast(),
         };
-        let result = evaluate(self);
-        #[cfg(ngx_feature = "pcre")]
-        {
-            let r = self.fields_mut();
-            (r.ncaptures, r.captures, r.captures_data) = captures;
-            match is_shared {
-                true => REALLOC_CAPTURES.set(r),
-                false => REALLOC_CAPTURES.clear(r),
-            }
+        if copies.is_null() {
+            return Err(OutOfMemory);
         }
-        result
+        if count > 0 {
+            // SAFETY: that many are there, and there is as much room.
+            unsafe { ptr::copy_nonoverlapping(r.captures, copies, count) };
+        }
+        let result = evaluate(self);
+        let r = self.fields_mut();
+        r.captures_data = data;
+        // nginx may have taken other memory, for as many as any expression has, or found none.
+        r.ncaptures = if r.captures.is_null() { 0 } else { count };
+        if r.ncaptures > 0 {
+            // SAFETY: as above.
+            unsafe { ptr::copy_nonoverlapping(copies, r.captures, count) };
+        }
+        Ok(result)
+    }
+
+    #[cfg(not(ngx_feature = "pcre"))]
+    pub(super) fn keeping_captures<T>(
+        &mut self,
+        evaluate: impl FnOnce(&mut Request<'r>) -> T,
+    ) -> Result<T, OutOfMemory> {
+        Ok(evaluate(self))
     }
 
     /// Calls `evaluate` and discards the cached values of the variables that it reads, so that later readers evaluate them again.

@@ -203,7 +203,7 @@ fn evaluate<'r>(
 }
 
 /// Reads what the settings of the server evaluate and the first location may not: the request may be redirected to a location that
-/// decides by it. To everybody else the variables are not evaluated yet, because `set` and others may still change them.
+/// decides by it. Nobody else gets these values, because `set` and others may still change what the variables depend on.
 fn read_values<'r>(
     r: &mut Request<'r>,
     policy: &Policy,
