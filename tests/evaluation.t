@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(24);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(25);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -97,6 +97,30 @@ http {
             cors_allow_origin  $by_expression;
             rewrite            ^/rewrites/(\w+)/(\w+) /answers/$2/$1;
             return             200 "$1 $2";
+        }
+    }
+
+    split_clients $request_id $half {
+        50%  1;
+        *    0;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  half.localhost;
+
+        cors_allow_origin  https://listed.example;
+        cors_bypass        $half;
+
+        location / {
+            cors        off;
+            error_page  404 =200 /half;
+        }
+
+        location /half {
+            cors_expose_headers  X-Half;
+            add_header           X-Half $half;
+            return               200;
         }
     }
 
@@ -198,5 +222,18 @@ is(cors(get('/redirects', 'https://listed.example', @server)),
 	. 'Vary: Origin', 'set: a redirect, a listed origin');
 is(cors(get('/inherits', $foo, @server)), '200 Vary: Origin',
 	'set: not set at all');
+
+# An identifier is drawn at random for each request, and only once.
+my %halves;
+for (1 .. 40) {
+	$response = get('/missing', 'https://listed.example',
+		'Host: half.localhost');
+	my $half = header($response, 'X-Half') ? 'bypassed' : 'allowed';
+	$halves{"$half: " . cors($response)}++;
+}
+is_deeply([sort keys %halves],
+	['allowed: 200 -Allow-Origin: https://listed.example; '
+		. '-Expose-Headers: X-Half; Vary: Origin', 'bypassed: 200'],
+	'the identifier of a request');
 
 ###############################################################################

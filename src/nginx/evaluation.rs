@@ -5,7 +5,7 @@
 use std::ffi::c_int;
 use std::{mem, ptr};
 
-use ngx::ffi::{ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_variable_value_t};
+use ngx::ffi::{ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_variable_t, ngx_http_variable_value_t};
 
 use super::fallible::ngx_palloc;
 use super::request::Request;
@@ -56,24 +56,28 @@ impl<'r> Request<'r> {
     }
 
     /// Calls `evaluate` and discards the cached values of the variables that it reads, so that later readers evaluate them again.
-    /// `evaluate` must not call [`kept`](Request::kept).
+    /// `$request_id` is kept, because it would be another one. `evaluate` must not call [`kept`](Request::kept).
     pub fn forgetting_variables<T>(&mut self, evaluate: impl FnOnce(&mut Request<'r>) -> T) -> Result<T, OutOfMemory> {
         let r = self.fields();
         // SAFETY: `ngx_http_core_module` has made its configuration, and a request has a value for each indexed variable.
-        let (count, memory) = unsafe {
+        let (known, memory) = unsafe {
             let core = *r.main_conf.add((*ptr::addr_of!(ngx_http_core_module)).ctx_index);
-            let count = (*core.cast::<ngx_http_core_main_conf_t>()).variables.nelts;
-            (count, ngx_palloc(r.pool, count * size_of::<ngx_http_variable_value_t>()))
+            let known = (*core.cast::<ngx_http_core_main_conf_t>()).variables.as_slice::<ngx_http_variable_t>();
+            (known, ngx_palloc(r.pool, known.len() * size_of::<ngx_http_variable_value_t>()))
         };
         let copies = memory.cast::<ngx_http_variable_value_t>();
         if copies.is_null() {
             return Err(OutOfMemory);
         }
         // SAFETY: both have that many values, and do not overlap.
-        unsafe { ptr::copy_nonoverlapping(r.variables, copies, count) };
+        unsafe { ptr::copy_nonoverlapping(r.variables, copies, known.len()) };
         let variables = mem::replace(&mut self.fields_mut().variables, copies);
         let result = evaluate(self);
         self.fields_mut().variables = variables;
+        if let Some(at) = known.iter().position(|variable| variable.name.as_bytes() == b"request_id") {
+            // SAFETY: both have a value for it.
+            unsafe { *variables.add(at) = *copies.add(at) };
+        }
         Ok(result)
     }
 }
