@@ -14,19 +14,19 @@ use std::cell::Cell;
 
 use crate::file;
 use crate::origins::{concern_of_file, misspelt, Concern};
-use crate::pattern::{self, PatternsView, Shapes};
+use crate::pattern::{self, Lengths, PatternsView, Shapes};
 use crate::rule::{parse_rule, Pattern, Rule};
 use crate::set::{self, hash, View, Writer};
 use crate::{Problem, Reason};
 
-/// The words before the slots.
-const HEADER: usize = 16;
-// What is in the header.
+// The words before the slots.
 const EXACT_SLOTS: usize = 0;
 const EXACT_BYTES: usize = 1;
 const VALUES: usize = 2;
-const ANY_PORT: usize = 3;
-const LENGTHS: usize = 4;
+const HAS_ANY_PORT: usize = 3;
+const FIXED: usize = 4;
+const ANY_PORT: usize = FIXED + size_of::<Lengths>() / 8;
+const HEADER: usize = ANY_PORT + size_of::<Lengths>() / 8;
 
 /// The number of mistakes that are described one by one.
 pub const MOST_MISTAKES: usize = 1000;
@@ -162,8 +162,9 @@ impl Contents<'_> {
         header[EXACT_SLOTS] = exact_slots as u64;
         header[EXACT_BYTES] = self.exact.bytes as u64;
         header[VALUES] = values as u64;
-        header[ANY_PORT] = u64::from(shapes.any_port);
-        header[LENGTHS..LENGTHS + shapes.lengths.len()].copy_from_slice(&shapes.lengths);
+        header[HAS_ANY_PORT] = u64::from(shapes.has_any_port);
+        header[FIXED..ANY_PORT].copy_from_slice(&shapes.fixed);
+        header[ANY_PORT..HEADER].copy_from_slice(&shapes.any_port);
         values
     }
 }
@@ -183,9 +184,9 @@ impl<'a> Flat<'a> {
         let (header, slots) = words.split_at_checked(HEADER)?;
         let (exact, patterns) = slots.split_at_checked(usize::try_from(header[EXACT_SLOTS]).ok()?)?;
         let (exact_bytes, pattern_bytes) = bytes.split_at_checked(usize::try_from(header[EXACT_BYTES]).ok()?)?;
-        let mut shapes = Shapes { any_port: header[ANY_PORT] != 0, ..Shapes::default() };
-        let lengths = shapes.lengths.len();
-        shapes.lengths.copy_from_slice(&header[LENGTHS..LENGTHS + lengths]);
+        let mut shapes = Shapes { has_any_port: header[HAS_ANY_PORT] != 0, ..Shapes::default() };
+        shapes.fixed.copy_from_slice(&header[FIXED..ANY_PORT]);
+        shapes.any_port.copy_from_slice(&header[ANY_PORT..HEADER]);
         // The mask of a look-up.
         let is_size = |slots: &[u64]| slots.is_empty() || slots.len().is_power_of_two();
         (is_size(exact) && is_size(patterns)).then(|| Flat {

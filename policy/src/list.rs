@@ -63,6 +63,32 @@ pub fn words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
+/// Whether `word`, which contains no separator, is one of the [`words`] of `value`.
+pub fn contains(value: &[u8], word: &[u8]) -> bool {
+    let mut rest = value;
+    while let [first, after @ ..] = rest {
+        if IS_SEPARATOR[*first as usize] {
+            rest = after;
+            continue;
+        }
+        match rest.strip_prefix(word) {
+            Some([]) => return true,
+            Some([next, ..]) if IS_SEPARATOR[*next as usize] => return true,
+            _ => {}
+        }
+        let end = rest.iter().position(|&b| IS_SEPARATOR[b as usize]).unwrap_or(rest.len());
+        rest = &rest[end..];
+    }
+    false
+}
+
+/// Whether the only one of the [`words`] of `value` is `*`.
+pub fn is_star(value: &[u8]) -> bool {
+    let is_separator = |&b: &u8| IS_SEPARATOR[b as usize];
+    let start = value.iter().position(|b| !is_separator(b));
+    start.and_then(|start| value[start..].strip_prefix(b"*")).is_some_and(|rest| rest.iter().all(is_separator))
+}
+
 /// What separates the elements of an argument.
 const IS_SEPARATOR: [bool; 256] = {
     let mut table = [false; 256];
@@ -126,6 +152,7 @@ pub fn trim(mut value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn collect<'a>(items: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
         items.map(|item| std::str::from_utf8(item).unwrap()).collect()
@@ -137,6 +164,15 @@ mod tests {
             assert_eq!(collect(words(value.as_bytes())), ["GET", "POST"], "{value:?}");
         }
         assert!(collect(words(b" , ")).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn words_that_are_contained(value in "[ab*, \t]{0,12}", word in "[ab*]{0,3}") {
+            let (value, word) = (value.as_bytes(), word.as_bytes());
+            prop_assert_eq!(contains(value, word), !word.is_empty() && words(value).any(|other| other == word));
+            prop_assert_eq!(is_star(value), words(value).eq([b"*"]));
+        }
     }
 
     #[test]

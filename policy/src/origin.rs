@@ -155,7 +155,8 @@ fn host_end(authority: &[u8]) -> usize {
 
 /// Whether `value` consists of labels, as what comes before the domain of a pattern does.
 pub(crate) fn is_labels(value: &[u8]) -> bool {
-    value.last().is_some_and(|&last| is(last, LABEL)) && host_end(value) == value.len()
+    let is_one = (1..=MAX_LABEL).contains(&value.len()) && value.iter().all(|&b| is(b, LABEL));
+    is_one || (value.last().is_some_and(|&last| is(last, LABEL)) && host_end(value) == value.len())
 }
 
 /// Whether `port`, with its colon, is a port that browsers send with `scheme`.

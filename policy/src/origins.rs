@@ -26,6 +26,11 @@ impl Origins {
         self.any
     }
 
+    /// Whether there are exact origins.
+    pub fn has_exact(&self) -> bool {
+        !self.exact.is_empty()
+    }
+
     /// Whether the only `Origin` field of a request contains an allowed origin. Not called if the rule is `*`.
     pub fn allows(&self, origin: &[u8]) -> bool {
         match self.lists(origin) {
@@ -111,22 +116,17 @@ pub enum Evaluated {
 /// empty. The origin must be well-formed whatever the value is, and `*` must be all there is, because the value may contain
 /// what the client sent.
 pub fn evaluated(value: &[u8], origin: Option<&[u8]>) -> Evaluated {
-    if is_any(value) {
+    if list::is_star(value) {
         return Evaluated::Any;
     }
     match origin {
         Some(origin)
-            if list::words(value).any(|word| word == origin)
-                && (origin::is_named(origin) || origin::parse(origin).is_some()) =>
+            if list::contains(value, origin) && (origin::is_named(origin) || origin::parse(origin).is_some()) =>
         {
             Evaluated::Allowed
         }
         _ => Evaluated::Denied,
     }
-}
-
-fn is_any(value: &[u8]) -> bool {
-    list::words(value).eq([b"*"])
 }
 
 /// The words in the value of a variable that cannot allow anything, because they are neither origins nor a `*` alone.
@@ -135,7 +135,7 @@ pub fn unusable_words(value: &[u8]) -> impl Iterator<Item = &[u8]> {
         let is_web_socket = word.starts_with(b"ws://") || word.starts_with(b"wss://");
         origin::is_named(word) || (!is_web_socket && origin::parse(word).is_some())
     };
-    list::words(value).filter(move |word| !is_usable(word) && !is_any(value))
+    list::words(value).filter(move |word| !is_usable(word) && !list::is_star(value))
 }
 
 /// Why a word in the value of a variable allows nothing. A variable may hold neither patterns nor expressions, because it is

@@ -2,31 +2,47 @@
 //! Patterns: `https://*.example.com` (any labels before a domain) and `http://localhost:*` (any port, or none).
 //!
 //! A pattern is stored as a key `scheme://host:port`, with a dot before the host if labels may come before it, and the port as
-//! written. An origin is looked up under each end of its host that is as long as the host of some pattern. The cost therefore
-//! depends on the length of the origin, and not on the number of patterns.
+//! written. An origin ends in what follows the scheme in the key, or in the host of it if the pattern has any port. So each end
+//! of an origin is looked up that is as long as that of some pattern. The cost therefore depends on the length of the origin, and not on
+//! the number of patterns.
 //!
 //! An origin is not parsed: what is equal to a part of a pattern is well-formed, and only the rest is checked.
 
 use crate::origin::{is_labels, is_port, scheme_len, MAX_HOST};
 use crate::rule::Pattern;
-use crate::set::{fold, hash, Table, View};
+use crate::set::{hash, Table, View};
+
+/// The longest port, with its `:`.
+const MAX_PORT: usize = 6;
+
+/// A set of lengths: bit `n` is set if `n` is one of them. The longest is that of a dot, a host and a port.
+pub(crate) type Lengths = [u64; (1 + MAX_HOST + MAX_PORT) / 64 + 1];
 
 /// What is known of all patterns of a set.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Shapes {
-    /// Bit `n` is set if the host of a pattern, with its dot, is `n` bytes long.
-    pub lengths: [u64; MAX_HOST / 64 + 1],
-    /// Whether a pattern has any port.
-    pub any_port: bool,
+    /// How long host and port are together, of the patterns with a certain port or none.
+    pub fixed: Lengths,
+    /// How long the host is, of those with any port.
+    pub any_port: Lengths,
+    /// Whether there are such.
+    pub has_any_port: bool,
 }
 
 impl Shapes {
     /// Takes note of a pattern.
     pub fn add(&mut self, pattern: &Pattern<'_>) {
-        self.lengths[pattern.host.len() / 64] |= 1 << (pattern.host.len() % 64);
-        self.any_port |= pattern.port == ":*";
+        let (lengths, length) = match pattern.port {
+            ANY => (&mut self.any_port, pattern.host.len()),
+            port => (&mut self.fixed, pattern.host.len() + port.len()),
+        };
+        lengths[length / 64] |= 1 << (length % 64);
+        self.has_any_port |= pattern.port == ANY;
     }
 }
+
+/// The port of a key that covers all.
+const ANY: &str = ":*";
 
 /// A set of patterns.
 #[derive(Default)]
@@ -42,69 +58,16 @@ pub(crate) struct PatternsView<'a> {
     pub shapes: &'a Shapes,
 }
 
-/// The parts of a key, or of what looks like an origin.
-#[derive(Clone, Copy)]
-struct Parts<'a> {
-    /// The scheme with its `://`.
-    scheme: &'a [u8],
-    host: &'a [u8],
-    /// The port with its `:`, or empty.
-    port: &'a [u8],
-}
-
-impl<'a> Parts<'a> {
-    /// Divides a key or an origin. Nothing is checked.
-    #[inline(always)]
-    fn of(value: &'a [u8]) -> Option<Parts<'a>> {
-        let start = scheme_len(value)?;
-        let (scheme, authority) = value.split_at(start);
-        let mut host = authority;
-        while let [rest @ .., b'0'..=b'9' | b'*'] = host {
-            host = rest;
-        }
-        let port = match host {
-            [rest @ .., b':'] => rest.len(),
-            _ => authority.len(),
-        };
-        let (host, port) = authority.split_at(port);
-        Some(Parts { scheme, host, port })
-    }
-
-    #[inline(always)]
-    fn hash(self) -> u32 {
-        let port = self.port.iter().fold(0, |port, &b| port << 8 | u64::from(b));
-        // Few schemes are of the same length.
-        let h = fold(u64::from(hash(self.host)) << 32 | self.scheme.len() as u64, port);
-        h as u32 ^ (h >> 32) as u32
-    }
-
-    /// Whether `key` consists of these.
-    #[inline(always)]
-    fn are(self, key: &[u8]) -> bool {
-        let (scheme, rest) = key.split_at_checked(self.scheme.len()).unwrap_or_default();
-        let (host, port) = rest.split_at_checked(self.host.len()).unwrap_or_default();
-        is_same(host, self.host) && is_same(scheme, self.scheme) && is_same(port, self.port)
-    }
-}
-
-/// Whether both are the same, without a call.
+/// Whether both are the same, without a call: eight bytes at a time, of which the last overlap the previous ones.
 #[inline(always)]
 fn is_same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    let (mut rest_of_a, mut rest_of_b) = (a, b);
-    while let (Some((start, a)), Some((other, b))) =
-        (rest_of_a.split_first_chunk::<8>(), rest_of_b.split_first_chunk::<8>())
-    {
-        if start != other {
-            return false;
-        }
-        (rest_of_a, rest_of_b) = (a, b);
-    }
-    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
-        (Some(last), Some(other)) => last == other,
-        _ => a.iter().zip(b).all(|(a, b)| a == b),
+    match (a.first_chunk::<8>(), b.first_chunk::<8>()) {
+        (Some(first), Some(other)) if a.len() <= 16 => first == other && a.last_chunk::<8>() == b.last_chunk::<8>(),
+        (Some(_), Some(_)) => a.chunks_exact(8).eq(b.chunks_exact(8)) && a.last_chunk::<8>() == b.last_chunk::<8>(),
+        _ => a.iter().eq(b),
     }
 }
 
@@ -114,7 +77,16 @@ pub(crate) fn key(Pattern { scheme, host, port }: &Pattern<'_>) -> String {
 }
 
 pub(crate) fn key_hash(key: &[u8]) -> u32 {
-    Parts::of(key).map_or(0, Parts::hash)
+    let start = scheme_len(key).unwrap_or(0);
+    let end = &key[start..];
+    end_hash(start, end.strip_suffix(ANY.as_bytes()).unwrap_or(end))
+}
+
+/// The hash of a key whose scheme is so long, and whose host and fixed port are `end`.
+#[inline(always)]
+fn end_hash(scheme: usize, end: &[u8]) -> u32 {
+    // Few schemes are of the same length.
+    hash(end).wrapping_add((scheme as u32).wrapping_mul(0x9e37_79b1))
 }
 
 impl Patterns {
@@ -135,6 +107,7 @@ impl Patterns {
     }
 
     /// Whether a pattern covers `origin`, and it is well-formed.
+    #[inline(always)]
     pub fn matches(&self, origin: &[u8]) -> bool {
         PatternsView { keys: self.keys.view(), shapes: &self.shapes }.matches(origin)
     }
@@ -142,25 +115,40 @@ impl Patterns {
 
 impl PatternsView<'_> {
     /// Whether a pattern covers `origin`, and it is well-formed.
-    #[inline(never)]
+    #[inline(always)]
     pub fn matches(self, origin: &[u8]) -> bool {
-        let Some(parts) = Parts::of(origin) else { return false };
-        let host = parts.host;
-        if host.len() > MAX_HOST {
+        let Some(start) = scheme_len(origin) else { return false };
+        let Some(authority) = origin.get(start..) else { return false };
+        // No host can be longer than its limit in what is not longer itself.
+        if authority.len() > MAX_HOST && host_of(authority).len() > MAX_HOST {
             return false;
         }
-        // The ends of the host that are as long as that of a pattern, shortest first.
-        for (at, bits) in self.shapes.lengths.iter().enumerate() {
+        self.covers::<false>(&self.shapes.fixed, origin, start)
+            || (self.shapes.has_any_port && self.covers_any_port(origin, start))
+    }
+
+    #[inline(never)]
+    fn covers_any_port(&self, origin: &[u8], start: usize) -> bool {
+        let (scheme, authority) = origin.split_at(start);
+        let host = host_of(authority).len();
+        let port = &authority[host..];
+        (port.is_empty() || is_port(port, &scheme[..start - 3]))
+            && self.covers::<true>(&self.shapes.any_port, &origin[..start + host], start)
+    }
+
+    /// Whether an end of `value`, in which the scheme ends at `start`, has one of these lengths and is covered.
+    #[inline(always)]
+    fn covers<const ANY_PORT: bool>(&self, lengths: &Lengths, value: &[u8], start: usize) -> bool {
+        for (word, bits) in lengths.iter().enumerate().take((value.len() - start) / 64 + 1) {
             let mut bits = *bits;
+            // Shortest first.
             while bits != 0 {
-                let length = at * 64 + bits.trailing_zeros() as usize;
+                let length = word * 64 + bits.trailing_zeros() as usize;
                 bits &= bits - 1;
-                let Some(start) = host.len().checked_sub(length) else { return false };
-                let (before, end) = host.split_at(start);
+                let Some(at) = value.len().checked_sub(length).filter(|at| *at >= start) else { return false };
                 // The host of a pattern begins with a dot if labels may come before it.
-                if end.first().is_some_and(|&first| (first == b'.') != before.is_empty())
-                    && self.has(Parts { host: end, ..parts })
-                    && (before.is_empty() || is_labels(before))
+                if value.get(at).is_some_and(|&first| (first == b'.') != (at == start))
+                    && self.covers_end::<ANY_PORT>(value, start, at)
                 {
                     return true;
                 }
@@ -169,17 +157,32 @@ impl PatternsView<'_> {
         false
     }
 
-    fn has(self, parts: Parts<'_>) -> bool {
-        let find = |parts: Parts<'_>| {
-            let len = parts.scheme.len() + parts.host.len() + parts.port.len();
-            let Ok(len) = u16::try_from(len) else { return false };
-            self.keys.find(parts.hash(), len, |key| parts.are(key))
-        };
-        // A `*` in an origin is not a port.
-        (find(parts) && parts.port != b":*")
-            || (self.shapes.any_port
-                && (parts.port.is_empty() || is_port(parts.port, &parts.scheme[..parts.scheme.len() - 3]))
-                && find(Parts { port: b":*", ..parts }))
+    /// Whether a key has the scheme of `value` and what begins `at` a place in it, and labels are between the two if anything is.
+    #[inline(never)]
+    fn covers_end<const ANY_PORT: bool>(&self, value: &[u8], start: usize, at: usize) -> bool {
+        let port = if ANY_PORT { ANY.as_bytes() } else { b"" };
+        let Some((rest, end)) = value.split_at_checked(at) else { return false };
+        let Some((scheme, labels)) = rest.split_at_checked(start) else { return false };
+        let Ok(len) = u16::try_from(start + end.len() + port.len()) else { return false };
+        self.keys.find(end_hash(start, end), len, |key| {
+            let (its_scheme, its_end) = key.split_at_checked(start).unwrap_or_default();
+            its_end.strip_suffix(port).is_some_and(|its_end| is_same(its_end, end)) && is_same(its_scheme, scheme)
+        })
+            // A `*` in an origin is not a port.
+            && end.last() != Some(&b'*')
+            && (labels.is_empty() || is_labels(labels))
+    }
+}
+
+/// The host at the beginning of `authority`, which may be followed by a port. Nothing is checked.
+fn host_of(authority: &[u8]) -> &[u8] {
+    let mut host = authority;
+    while let [rest @ .., b'0'..=b'9'] = host {
+        host = rest;
+    }
+    match host {
+        [host @ .., b':'] => host,
+        _ => authority,
     }
 }
 
@@ -259,6 +262,21 @@ mod tests {
         ];
         for (value, covered) in rows {
             assert_eq!(set.matches(value.as_bytes()), covered, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_star_is_no_port_even_if_hashes_are_equal() {
+        // The place in the table and the key there are the same for the pattern and for an origin that is spelt like it.
+        let is_alike = |name: &String| {
+            let key = format!("http://.{name}.example:*");
+            (key_hash(key.as_bytes()) ^ end_hash(7, &key.as_bytes()[7..])) & 0xffff_0007 == 0
+        };
+        let name = (0..1 << 24).map(|i| format!("{i:08x}")).find(is_alike).unwrap();
+        let set = patterns(&[&format!("http://*.{name}.example:*"), "http://*.a-a-a-a-aa.example"]);
+        assert_eq!(set.shapes.fixed, set.shapes.any_port.map(|bits| bits << 2));
+        for (port, covered) in [(":*", false), (":1", true), ("", true)] {
+            assert_eq!(set.matches(format!("http://a.{name}.example{port}").as_bytes()), covered, "{port}");
         }
     }
 

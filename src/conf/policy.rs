@@ -58,6 +58,8 @@ pub struct Policy {
     pub writes_all: bool,
     /// How a request other than `OPTIONS` is decided.
     pub mode: Mode,
+    /// Whether there are files, or no exact origins. Otherwise a look-up begins with the exact origins, and mostly ends there.
+    pub begins_elsewhere: bool,
     /// Where requests are counted, if there is a zone.
     pub row: Cell<Option<&'static PolicyRow>>,
 }
@@ -160,6 +162,7 @@ impl Policy {
             (true, true) if !enforce && dynamic.bypass.is_none() => Mode::Any,
             _ => Mode::General,
         };
+        let begins_elsewhere = !origins.has_exact() || !files.is_empty();
         Some(Policy {
             rules: Rules { origins, files, methods, headers, credentials, enforce },
             dynamic,
@@ -181,6 +184,7 @@ impl Policy {
             next_handler,
             writes_all,
             mode,
+            begins_elsewhere,
             row: Cell::default(),
         })
     }

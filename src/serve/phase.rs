@@ -174,9 +174,12 @@ extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r 
 /// The request has one `Origin`, which the list allows or does not.
 #[inline(always)]
 fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match policy.rules.files.is_empty() {
-        true => without_files(r, kept, policy),
-        false => with_files(r, kept, policy),
+    if !policy.begins_elsewhere {
+        without_files(r, kept, policy)
+    } else if policy.rules.files.is_empty() {
+        unlisted(r, kept, policy)
+    } else {
+        with_files(r, kept, policy)
     }
 }
 
