@@ -14,19 +14,18 @@ use std::cell::Cell;
 
 use crate::file;
 use crate::origins::{concern_of_file, misspelt, Concern};
-use crate::pattern::{self, Lengths, PatternsView, Shapes};
+use crate::pattern::{self, Ends, PatternsView, Shapes, ENDS};
 use crate::rule::{parse_rule, Pattern, Rule};
 use crate::set::{self, hash, View, Writer};
 use crate::{Problem, Reason};
 
-// The words before the slots.
+// What the words before the slots are, and where they end.
 const EXACT_SLOTS: usize = 0;
 const EXACT_BYTES: usize = 1;
 const VALUES: usize = 2;
-const HAS_ANY_PORT: usize = 3;
-const FIXED: usize = 4;
-const ANY_PORT: usize = FIXED + size_of::<Lengths>() / 8;
-const HEADER: usize = ANY_PORT + size_of::<Lengths>() / 8;
+const FIXED: usize = 3;
+const ANY_PORT: usize = FIXED + ENDS;
+const HEADER: usize = ANY_PORT + ENDS;
 
 /// The number of mistakes that are described one by one.
 pub const MOST_MISTAKES: usize = 1000;
@@ -151,7 +150,7 @@ impl Contents<'_> {
             match pattern_of(value) {
                 Some(pattern) => {
                     let key = pattern::key(&pattern);
-                    shapes.add(&pattern);
+                    shapes.add(&key);
                     patterns.insert(key.as_bytes(), pattern::key_hash(key.as_bytes()));
                 }
                 None => exact.insert(value.as_bytes(), hash(value.as_bytes())),
@@ -162,9 +161,8 @@ impl Contents<'_> {
         header[EXACT_SLOTS] = exact_slots as u64;
         header[EXACT_BYTES] = self.exact.bytes as u64;
         header[VALUES] = values as u64;
-        header[HAS_ANY_PORT] = u64::from(shapes.has_any_port);
-        header[FIXED..ANY_PORT].copy_from_slice(&shapes.fixed);
-        header[ANY_PORT..HEADER].copy_from_slice(&shapes.any_port);
+        let ends = shapes.fixed.words().chain(shapes.any_port.words());
+        header[FIXED..].iter_mut().zip(ends).for_each(|(word, end)| *word = end);
         values
     }
 }
@@ -184,9 +182,8 @@ impl<'a> Flat<'a> {
         let (header, slots) = words.split_at_checked(HEADER)?;
         let (exact, patterns) = slots.split_at_checked(usize::try_from(header[EXACT_SLOTS]).ok()?)?;
         let (exact_bytes, pattern_bytes) = bytes.split_at_checked(usize::try_from(header[EXACT_BYTES]).ok()?)?;
-        let mut shapes = Shapes { has_any_port: header[HAS_ANY_PORT] != 0, ..Shapes::default() };
-        shapes.fixed.copy_from_slice(&header[FIXED..ANY_PORT]);
-        shapes.any_port.copy_from_slice(&header[ANY_PORT..HEADER]);
+        let ends = |at: usize| header[at..].first_chunk().map(Ends::of_words);
+        let shapes = Shapes { fixed: ends(FIXED)?, any_port: ends(ANY_PORT)? };
         // The mask of a look-up.
         let is_size = |slots: &[u64]| slots.is_empty() || slots.len().is_power_of_two();
         (is_size(exact) && is_size(patterns)).then(|| Flat {

@@ -15,34 +15,70 @@ use crate::set::{hash, Table, View};
 /// The longest port, with its `:`.
 const MAX_PORT: usize = 6;
 
-/// A set of lengths: bit `n` is set if `n` is one of them. The longest is that of a dot, a host and a port.
-pub(crate) type Lengths = [u64; (1 + MAX_HOST + MAX_PORT) / 64 + 1];
+/// What is known of the ends of origins that some patterns cover.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Ends {
+    /// Bit `n` is set if one is `n` bytes long. The longest has a dot, a host and a port.
+    lengths: [u64; (1 + MAX_HOST + MAX_PORT) / 64 + 1],
+    /// The [`last_bit`] of each is set.
+    last: u64,
+}
+
+/// The number of words in [`Ends`].
+pub(crate) const ENDS: usize = size_of::<Ends>() / 8;
+
+impl Ends {
+    fn add(&mut self, end: &[u8]) {
+        self.lengths[end.len() / 64] |= 1 << (end.len() % 64);
+        self.last |= last_bit(end);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.last == 0
+    }
+
+    /// For memory that several processes share.
+    pub fn words(&self) -> impl Iterator<Item = u64> {
+        self.lengths.into_iter().chain([self.last])
+    }
+
+    /// Those of [`Ends::words`].
+    pub fn of_words(words: &[u64; ENDS]) -> Ends {
+        let mut ends = Ends { last: words[ENDS - 1], ..Ends::default() };
+        ends.lengths.copy_from_slice(&words[..ENDS - 1]);
+        ends
+    }
+}
+
+/// One of 64 bits that the last eight bytes choose; all if there are fewer. It tells most origins from those of a few domains.
+#[inline(always)]
+fn last_bit(value: &[u8]) -> u64 {
+    let Some(last) = value.last_chunk::<8>() else { return u64::MAX };
+    1 << (u64::from_le_bytes(*last).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+}
 
 /// What is known of all patterns of a set.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Shapes {
-    /// How long host and port are together, of the patterns with a certain port or none.
-    pub fixed: Lengths,
-    /// How long the host is, of those with any port.
-    pub any_port: Lengths,
-    /// Whether there are such.
-    pub has_any_port: bool,
+    /// Host and port of the patterns with a certain port or none.
+    pub fixed: Ends,
+    /// The host of those with any port.
+    pub any_port: Ends,
 }
 
 impl Shapes {
-    /// Takes note of a pattern.
-    pub fn add(&mut self, pattern: &Pattern<'_>) {
-        let (lengths, length) = match pattern.port {
-            ANY => (&mut self.any_port, pattern.host.len()),
-            port => (&mut self.fixed, pattern.host.len() + port.len()),
-        };
-        lengths[length / 64] |= 1 << (length % 64);
-        self.has_any_port |= pattern.port == ANY;
+    /// Takes note of the key of a pattern.
+    pub fn add(&mut self, key: &str) {
+        let (_, end) = divide(key.as_bytes());
+        match end.strip_suffix(ANY) {
+            Some(host) => self.any_port.add(host),
+            None => self.fixed.add(end),
+        }
     }
 }
 
 /// The port of a key that covers all.
-const ANY: &str = ":*";
+const ANY: &[u8] = b":*";
 
 /// A set of patterns.
 #[derive(Default)]
@@ -76,10 +112,15 @@ pub(crate) fn key(Pattern { scheme, host, port }: &Pattern<'_>) -> String {
     format!("{scheme}://{host}{port}")
 }
 
-pub(crate) fn key_hash(key: &[u8]) -> u32 {
+/// The length of a key's scheme, and what follows it.
+fn divide(key: &[u8]) -> (usize, &[u8]) {
     let start = scheme_len(key).unwrap_or(0);
-    let end = &key[start..];
-    end_hash(start, end.strip_suffix(ANY.as_bytes()).unwrap_or(end))
+    (start, &key[start..])
+}
+
+pub(crate) fn key_hash(key: &[u8]) -> u32 {
+    let (scheme, end) = divide(key);
+    end_hash(scheme, end.strip_suffix(ANY).unwrap_or(end))
 }
 
 /// The hash of a key whose scheme is so long, and whose host and fixed port are `end`.
@@ -92,8 +133,9 @@ fn end_hash(scheme: usize, end: &[u8]) -> u32 {
 impl Patterns {
     /// Adds a pattern, and returns whether it was new.
     pub fn insert(&mut self, pattern: &Pattern<'_>) -> bool {
-        self.shapes.add(pattern);
-        self.keys.insert(key(pattern).as_bytes(), key_hash)
+        let key = key(pattern);
+        self.shapes.add(&key);
+        self.keys.insert(key.as_bytes(), key_hash)
     }
 
     /// Whether the set is empty.
@@ -124,7 +166,7 @@ impl PatternsView<'_> {
             return false;
         }
         self.covers::<false>(&self.shapes.fixed, origin, start)
-            || (self.shapes.has_any_port && self.covers_any_port(origin, start))
+            || (!self.shapes.any_port.is_empty() && self.covers_any_port(origin, start))
     }
 
     #[inline(never)]
@@ -136,10 +178,13 @@ impl PatternsView<'_> {
             && self.covers::<true>(&self.shapes.any_port, &origin[..start + host], start)
     }
 
-    /// Whether an end of `value`, in which the scheme ends at `start`, has one of these lengths and is covered.
+    /// Whether an end of `value`, in which the scheme ends at `start`, is one of these and is covered.
     #[inline(always)]
-    fn covers<const ANY_PORT: bool>(&self, lengths: &Lengths, value: &[u8], start: usize) -> bool {
-        for (word, bits) in lengths.iter().enumerate().take((value.len() - start) / 64 + 1) {
+    fn covers<const ANY_PORT: bool>(&self, ends: &Ends, value: &[u8], start: usize) -> bool {
+        if ends.last & last_bit(value) == 0 {
+            return false;
+        }
+        for (word, bits) in ends.lengths.iter().enumerate().take((value.len() - start) / 64 + 1) {
             let mut bits = *bits;
             // Shortest first.
             while bits != 0 {
@@ -160,7 +205,7 @@ impl PatternsView<'_> {
     /// Whether a key has the scheme of `value` and what begins `at` a place in it, and labels are between the two if anything is.
     #[inline(never)]
     fn covers_end<const ANY_PORT: bool>(&self, value: &[u8], start: usize, at: usize) -> bool {
-        let port = if ANY_PORT { ANY.as_bytes() } else { b"" };
+        let port = if ANY_PORT { ANY } else { b"" };
         let Some((rest, end)) = value.split_at_checked(at) else { return false };
         let Some((scheme, labels)) = rest.split_at_checked(start) else { return false };
         let Ok(len) = u16::try_from(start + end.len() + port.len()) else { return false };
@@ -273,8 +318,10 @@ mod tests {
             (key_hash(key.as_bytes()) ^ end_hash(7, &key.as_bytes()[7..])) & 0xffff_0007 == 0
         };
         let name = (0..1 << 24).map(|i| format!("{i:08x}")).find(is_alike).unwrap();
-        let set = patterns(&[&format!("http://*.{name}.example:*"), "http://*.a-a-a-a-aa.example"]);
-        assert_eq!(set.shapes.fixed, set.shapes.any_port.map(|bits| bits << 2));
+        let mut set = patterns(&[&format!("http://*.{name}.example:*"), "http://*.a-a-a-a-aa.example"]);
+        // Nor are other patterns so different that they tell.
+        set.shapes.fixed.last = u64::MAX;
+        assert_eq!(set.shapes.fixed.lengths, set.shapes.any_port.lengths.map(|bits| bits << 2));
         for (port, covered) in [(":*", false), (":1", true), ("", true)] {
             assert_eq!(set.matches(format!("http://a.{name}.example{port}").as_bytes()), covered, "{port}");
         }
