@@ -349,7 +349,12 @@ impl Location {
 
     /// For an expression that matches the whole of a path.
     fn whole(expression: &str) -> Location {
-        Location::new(format!("~ {}", super::draft::quoted(&format!("^{expression}$"))))
+        // Without a group, `^` and `$` belong to the first and the last alternative.
+        let anchored = match expression.contains('|') {
+            true => format!("^(?:{expression})$"),
+            false => format!("^{expression}$"),
+        };
+        Location::new(format!("~ {}", super::draft::quoted(&anchored)))
     }
 }
 
@@ -959,6 +964,26 @@ mod tests {
             parts,
             ["/api/", "= /api"].map(|location| format!("{location}: cors_allow_origin https://a.example"))
         );
+    }
+
+    #[test]
+    fn expressions_match_whole_paths() {
+        for (expression, location) in [
+            ("/v[0-9]+", "~ ^/v[0-9]+$"),
+            ("/api/v1|/other", "~ ^(?:/api/v1|/other)$"),
+            ("/(a|b)", "~ ^(?:/(a|b))$"),
+            ("^/a$|^/b{2}$", "~ '^(?:^/a$|^/b{2}$)$'"),
+        ] {
+            let cors = "typed_per_filter_config: {a: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
+            let envoy = format!("routes: [{{match: {{safe_regex: {{regex: '{expression}'}}}}, {cors}}}]");
+            let cors = "filters: [{type: CORS, cors: {allowOrigins: ['https://a.example']}}]";
+            let gateway = format!(
+                "rules: [{{matches: [{{path: {{type: RegularExpression, value: '{expression}'}}}}], {cors}}}]"
+            );
+            for text in [envoy, gateway] {
+                assert_eq!(converted(&text).0, [format!("{location}: cors_allow_origin https://a.example")], "{text}");
+            }
+        }
     }
 
     #[test]
