@@ -69,6 +69,13 @@ impl Node {
         keys.iter().try_fold(self, |node, key| node.get(key))
     }
 
+    fn pairs(&self) -> &[(String, Node)] {
+        match &self.kind {
+            Kind::Map(pairs) => pairs,
+            _ => &[],
+        }
+    }
+
     fn items(&self) -> &[Node] {
         match &self.kind {
             Kind::List(items) => items,
@@ -151,17 +158,19 @@ fn any(node: &Node, check: &dyn Fn(&Node) -> bool) -> bool {
 
 /// The locations for what the documents contain.
 pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Part>, Notes), Failure> {
-    let mut converter = Converter { name, notes: Notes::default(), found: Vec::new(), hosts: Hosts::default() };
-    if source == Source::Ingress {
-        converter.hosts = Hosts::of(documents);
+    let mut converter =
+        Converter { name, notes: Notes::default(), found: Vec::new(), hosts: Hosts::default(), filters: vec![FILTER] };
+    match source {
+        Source::Ingress => converter.hosts = Hosts::of(documents),
+        Source::Gateway => {}
+        Source::Envoy => documents.iter().for_each(|document| add_names(document, &mut converter.filters)),
     }
     for document in documents {
         match source {
             Source::Ingress => converter.ingress(document),
             Source::Gateway => converter.gateway(document),
             Source::Envoy => {
-                let around =
-                    Around { hosts: &[None], cluster: None, locations: &[Location::start("/")], has_policy: false };
+                let around = Around { hosts: vec![None], policies: Vec::new(), is_off: false, has_routes: true };
                 converter.envoy(document, around);
             }
         }
@@ -282,12 +291,47 @@ impl Hosts {
 }
 
 /// What is around a part of a configuration of Envoy.
-struct Around<'a> {
-    hosts: &'a [Option<String>],
-    cluster: Option<&'a str>,
-    locations: &'a [Location],
-    /// Whether the virtual host has a policy.
-    has_policy: bool,
+#[derive(Clone)]
+struct Around<'n> {
+    hosts: Vec<Option<String>>,
+    /// The policies that apply, the most specific one first.
+    policies: Vec<&'n Node>,
+    /// Whether the filter is disabled.
+    is_off: bool,
+    /// Whether an object with `match` is a route.
+    has_routes: bool,
+}
+
+/// The name of Envoy's CORS filter, if a configuration does not choose another one.
+const FILTER: &str = "envoy.filters.http.cors";
+
+/// The type of an object, without its package.
+fn is_of_proto(node: &Node, name: &str) -> bool {
+    node.get("@type").is_some_and(|kind| kind.text().rsplit('.').next() == Some(name))
+}
+
+fn is_policy(node: &Node) -> bool {
+    node.get("allow_origin_string_match").is_some() || is_of_proto(node, "CorsPolicy")
+}
+
+/// What an object sets for its filters: their names, and their settings.
+fn filters(node: &Node) -> &[(String, Node)] {
+    node.get("typed_per_filter_config").map_or(&[], Node::pairs)
+}
+
+/// The settings in a `FilterConfig`, or the settings themselves.
+fn unwrapped(config: &Node) -> &Node {
+    config.get("config").unwrap_or(config)
+}
+
+/// The names of CORS filters in a document.
+fn add_names<'n>(node: &'n Node, names: &mut Vec<&'n str>) {
+    let policies = filters(node).iter().filter(|(_, config)| is_policy(unwrapped(config)));
+    names.extend(policies.map(|(name, _)| name.as_str()));
+    if node.get("typed_config").is_some_and(|config| is_of_proto(config, "Cors")) {
+        names.extend(node.get("name").map(Node::text));
+    }
+    node.children().into_iter().for_each(|child| add_names(child, names));
 }
 
 /// The locations for what a route of Envoy's matches.
@@ -315,6 +359,8 @@ struct Converter<'n> {
     notes: Notes,
     found: Vec<Found>,
     hosts: Hosts,
+    /// The names of CORS filters of Envoy.
+    filters: Vec<&'n str>,
 }
 
 /// What comes after `location`.
@@ -377,7 +423,7 @@ impl Found {
     }
 }
 
-impl Converter<'_> {
+impl<'n> Converter<'n> {
     fn place(&self, node: &Node) -> String {
         format!("{}:{}", self.name, node.line)
     }
@@ -607,51 +653,86 @@ impl Converter<'_> {
         Some(draft)
     }
 
-    /// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/cors/v3/cors.proto
-    fn envoy(&mut self, node: &Node, around: Around<'_>) {
+    /// https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/cors_filter
+    fn envoy(&mut self, node: &'n Node, mut around: Around<'n>) {
+        if !node.items().is_empty() {
+            return node.items().iter().for_each(|item| self.envoy(item, around.clone()));
+        }
         // A virtual host.
         let domains = node.get("domains").map(Node::words).unwrap_or_default();
-        let domains: Vec<_> =
-            domains.into_iter().map(|name| Some(name.to_owned()).filter(|name| name != "*")).collect();
-        let hosts = if domains.is_empty() { around.hosts } else { &domains };
-        // A route, with the policy somewhere in it.
-        let own = node.get("match").and_then(matched);
-        let locations = own.as_deref().unwrap_or(around.locations);
-        let cluster = node.at(&["route", "cluster"]).map(Node::text).or(around.cluster);
-        let push = |converter: &mut Self, draft: Draft| {
-            let place = converter.place(node);
-            for (host, location) in hosts.iter().flat_map(|host| locations.iter().map(move |location| (host, location)))
-            {
-                let upstream = cluster.map(|cluster| format!("http://{cluster}"));
-                converter.push(host.as_ref(), location, &draft, upstream, &place);
-            }
-        };
-        let is_policy = |node: &Node| node.get("allow_origin_string_match").is_some();
-        if is_policy(node) {
-            let draft = self.envoy_policy(node).unwrap_or_default();
-            return push(self, draft);
+        if !domains.is_empty() {
+            around.hosts = domains.into_iter().map(|name| Some(name.to_owned()).filter(|name| name != "*")).collect();
         }
-        // The policy of a virtual host is that of its routes, too.
-        let routes = node.get("routes");
-        let is_route = |child: &Node| routes.is_some_and(|routes| std::ptr::eq(routes, child));
-        let mut beside_routes = node.children().into_iter().filter(|child| routes.is_some() && !is_route(child));
-        let has_policy = around.has_policy || beside_routes.any(|child| any(child, &is_policy));
-        for child in node.children() {
-            self.envoy(child, Around { hosts, cluster, locations, has_policy });
+        let sets_policy = self.envoy_settings(node, &mut around);
+        if around.has_routes && node.get("match").is_some() {
+            return self.envoy_route(node, &around);
         }
-        if own.is_some() && !has_policy && !any(node, &is_policy) {
-            push(self, Draft::default());
+        if sets_policy && !any(node, &|node| node.get("routes").is_some()) {
+            self.envoy_route(node, &around);
+        }
+        for (key, child) in
+            node.pairs().iter().filter(|(key, _)| !["typed_per_filter_config", "cors"].contains(&key.as_str()))
+        {
+            self.envoy(child, Around { has_routes: key == "routes", ..around.clone() });
         }
     }
 
-    fn envoy_policy(&mut self, policy: &Node) -> Option<Draft> {
-        let place = self.place(policy);
+    /// Adds what an object sets for the CORS filter, and says whether that is a policy.
+    fn envoy_settings(&self, node: &'n Node, around: &mut Around<'n>) -> bool {
+        let is_cors =
+            |(name, config): &&(String, Node)| self.filters.contains(&name.as_str()) || is_policy(unwrapped(config));
+        let filter = filters(node).iter().find(is_cors).map(|(_, config)| config);
+        if filter.and_then(|config| config.get("disabled")).is_some_and(|flag| flag.text() == "true") {
+            around.is_off = true;
+            return false;
+        }
+        let former = node.get("cors").or(node.at(&["route", "cors"]));
+        let policy = filter.map(unwrapped).or(former).or(is_policy(node).then_some(node));
+        if let Some(policy) = policy {
+            around.is_off = false;
+            around.policies.insert(0, policy);
+        }
+        policy.is_some()
+    }
+
+    fn envoy_route(&mut self, node: &Node, around: &Around<'n>) {
+        let place = self.place(node);
+        let mut draft = Draft::default();
+        let clusters = node.at(&["route", "weighted_clusters"]);
+        if let Some(clusters) = clusters.filter(|clusters| any(clusters, &is_policy)) {
+            let place = self.place(clusters);
+            let text = "The policies of weighted clusters are left out, and so is that of their route: chance decides which one counts";
+            self.notes.left("weighted-clusters", &place, text);
+        } else if !around.is_off {
+            draft = self.envoy_policy(&around.policies).unwrap_or_default();
+        }
+        let locations = node.get("match").and_then(matched).unwrap_or(vec![Location::start("/")]);
+        let upstream = node.at(&["route", "cluster"]).map(|cluster| format!("http://{}", cluster.text()));
+        for host in &around.hosts {
+            for location in &locations {
+                self.push(host.as_ref(), location, &draft, upstream.clone(), &place);
+            }
+        }
+    }
+
+    /// The policy that some make together: Envoy takes each field from the most specific one that sets it.
+    ///
+    /// https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/cors/v3/cors.proto
+    fn envoy_policy(&mut self, policies: &[&Node]) -> Option<Draft> {
+        let place = self.place(policies.first()?);
         let notes = &mut self.notes;
-        let text =
-            |name: &str| policy.get(name).map(|node| node.get("value").unwrap_or(node).text()).unwrap_or_default();
+        let text = |name: &str| {
+            let values = policies.iter().filter_map(|policy| policy.get(name));
+            values
+                .map(|node| node.get("value").unwrap_or(node).text())
+                .find(|text| !text.is_empty())
+                .unwrap_or_default()
+        };
+        let origins = policies.iter().filter_map(|policy| policy.get("allow_origin_string_match"));
+        let origins = origins.map(Node::items).find(|items| !items.is_empty())?;
         let mut draft = Draft { credentials: text("allow_credentials") == "true", ..Draft::default() };
         draft.private_network = text("allow_private_network_access") == "true";
-        for matcher in policy.get("allow_origin_string_match").map_or(&[][..], Node::items) {
+        for matcher in origins {
             let place = format!("{}:{}", self.name, matcher.line);
             let get = |name: &str| matcher.get(name).map(Node::text);
             if let Some(exact) = get("exact") {
@@ -683,7 +764,7 @@ impl Converter<'_> {
         for (name, instead) in
             [("filter_enabled", "cors_bypass with a variable of split_clients"), ("shadow_enabled", "cors_dry_run")]
         {
-            if let Some(node) = policy.get(name) {
+            if let Some(node) = policies[0].get(name) {
                 let place = format!("{}:{}", self.name, node.line);
                 notes.left(name, &place, format!("{name} depends on the run time of Envoy; write {instead}"));
             }
@@ -930,7 +1011,7 @@ mod tests {
             "virtual_hosts:\n- typed_per_filter_config: {policy}\n  routes:\n  - match: {{prefix: /private}}\n"
         );
         let (parts, _) = converted(&text);
-        assert_eq!(parts, ["/: cors_allow_origin https://a.example"]);
+        assert_eq!(parts, ["/private: cors_allow_origin https://a.example"]);
         // The first route that matches counts.
         let other = policy.replace("a.example", "b.example");
         let wide = format!("- match: {{path_separated_prefix: /api}}\n  typed_per_filter_config: {policy}\n");
@@ -977,13 +1058,60 @@ mod tests {
             let cors = "typed_per_filter_config: {a: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
             let envoy = format!("routes: [{{match: {{safe_regex: {{regex: '{expression}'}}}}, {cors}}}]");
             let cors = "filters: [{type: CORS, cors: {allowOrigins: ['https://a.example']}}]";
-            let gateway = format!(
-                "rules: [{{matches: [{{path: {{type: RegularExpression, value: '{expression}'}}}}], {cors}}}]"
-            );
+            let gateway =
+                format!("rules: [{{matches: [{{path: {{type: RegularExpression, value: '{expression}'}}}}], {cors}}}]");
             for text in [envoy, gateway] {
                 assert_eq!(converted(&text).0, [format!("{location}: cors_allow_origin https://a.example")], "{text}");
             }
         }
+    }
+
+    #[test]
+    fn policies_of_envoy_fall_back_field_by_field() {
+        let host = "allow_origin_string_match: [{exact: 'https://a.example'}], allow_credentials: true, allow_methods: PUT, max_age: '60'";
+        let cors = |policy: &str| format!("{{envoy.filters.http.cors: {{{policy}}}}}");
+        let of_host =
+            "cors_allow_origin https://a.example; cors_allow_methods PUT; cors_allow_credentials on; cors_max_age 60";
+        let off = "{'@type': type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}";
+        let proto = "'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy";
+        for (route, expected) in [
+            (cors(""), of_host.to_owned()),
+            ("{}".to_owned(), of_host.to_owned()),
+            (cors("allow_origin_string_match: []"), of_host.to_owned()),
+            (cors("allow_origin_string_match: [{exact: 'https://b.example'}]"), of_host.replace("a.", "b.")),
+            (cors("allow_methods: PATCH, max_age: ''"), of_host.replace("PUT", "PATCH")),
+            (cors("allow_credentials: {value: false}"), of_host.replace(" cors_allow_credentials on;", "")),
+            (format!("{{c: {{{proto}, max_age: '5'}}}}"), of_host.replace("60", "5")),
+            (format!("{{c: {{config: {{{proto}, max_age: '5'}}}}}}"), of_host.replace("60", "5")),
+            (format!("{{envoy.filters.http.cors: {off}}}"), String::new()),
+            (format!("{{own: {off}}}"), String::new()),
+            (format!("{{other: {off}}}"), of_host.to_owned()),
+        ] {
+            let routes =
+                format!("[{{match: {{path: /x}}, typed_per_filter_config: {route}}}, {{match: {{prefix: /}}}}]");
+            for (host, filter) in [
+                (format!("typed_per_filter_config: {}", cors(host)), "own"),
+                (format!("typed_per_filter_config: {{own: {{{host}}}}}"), "none"),
+                (format!("cors: {{{host}}}"), "own"),
+            ] {
+                let filter = format!("{{name: {filter}, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}}}");
+                let text = format!(
+                    "http_filters: [{filter}]\nroute_config: {{virtual_hosts: [{{{host}, routes: {routes}}}]}}"
+                );
+                let (parts, _) = converted(&text);
+                assert_eq!(parts, [format!("= /x: {expected}"), format!("/: {of_host}")], "{text}");
+            }
+        }
+        // Chance decides which cluster, and so which policy, a request gets.
+        let weighted = format!("{{clusters: [{{name: a, weight: 1, typed_per_filter_config: {}}}]}}", cors(host));
+        let route = format!("{{match: {{path: /x}}, route: {{weighted_clusters: {weighted}}}}}");
+        let (parts, notes) = converted(&format!("routes: [{route}]"));
+        assert_eq!((parts.len(), notes.as_str()), (0, "weighted-clusters"));
+        // Without a policy that it could be a part of, a route has none.
+        let route = format!("{{match: {{path: /x}}, typed_per_filter_config: {}}}", cors("allow_credentials: true"));
+        let policy = cors(host);
+        let text = format!("virtual_hosts: [{{domains: [a.test], routes: [{route}]}}, {{typed_per_filter_config: {policy}, routes: [{{match: {{prefix: /}}}}]}}]");
+        assert_eq!(converted(&text).0, [format!("/: {of_host}")]);
     }
 
     #[test]
