@@ -5,6 +5,7 @@ mod django;
 mod draft;
 mod evaluate;
 mod nginx;
+mod routes;
 mod text;
 mod yaml;
 

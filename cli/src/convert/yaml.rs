@@ -4,6 +4,7 @@
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
 use super::draft::{Draft, Notes};
+use super::routes::{self, Location, Order, Route};
 use super::Part;
 use crate::Failure;
 
@@ -158,14 +159,21 @@ fn any(node: &Node, check: &dyn Fn(&Node) -> bool) -> bool {
 
 /// The locations for what the documents contain.
 pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Part>, Notes), Failure> {
-    let mut converter =
-        Converter { name, notes: Notes::default(), found: Vec::new(), hosts: Hosts::default(), filters: vec![FILTER] };
+    let mut converter = Converter {
+        name,
+        notes: Notes::default(),
+        found: Vec::new(),
+        scope: 0,
+        hosts: Hosts::default(),
+        filters: vec![FILTER],
+    };
     match source {
         Source::Ingress => converter.hosts = Hosts::of(documents),
         Source::Gateway => {}
         Source::Envoy => documents.iter().for_each(|document| add_names(document, &mut converter.filters)),
     }
     for document in documents {
+        converter.scope += 1;
         match source {
             Source::Ingress => converter.ingress(document),
             Source::Gateway => converter.gateway(document),
@@ -175,12 +183,10 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
             }
         }
     }
-    converter.leave_out(source == Source::Envoy);
-    if source == Source::Ingress {
-        // As ingress-nginx writes them, so that no shorter expression takes the requests of a longer one.
-        converter.found.sort_by_key(|found| std::cmp::Reverse(expression(&found.part.location).map_or(0, str::len)));
-    }
-    if converter.found.is_empty() && converter.notes.0.is_empty() {
+    let Converter { found, mut notes, .. } = converter;
+    let order = if source == Source::Envoy { Order::Listed } else { Order::Nginx };
+    let mut parts = routes::parts(&found, order, &mut notes);
+    if parts.is_empty() && notes.0.is_empty() {
         let what = match source {
             Source::Ingress => "annotations of ingress-nginx with enable-cors",
             Source::Gateway => "filters of type CORS",
@@ -188,7 +194,11 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         };
         return Err(format!("{name}: there are no {what} in it"));
     }
-    Ok((converter.found.into_iter().map(|found| found.part).collect(), converter.notes))
+    if source == Source::Ingress {
+        // As ingress-nginx writes them, so that no shorter expression takes the requests of a longer one.
+        parts.sort_by_key(|part| std::cmp::Reverse(expression(&part.location).map_or(0, str::len)));
+    }
+    Ok((parts, notes))
 }
 
 /// The annotations of an Ingress of ingress-nginx.
@@ -286,7 +296,7 @@ impl Hosts {
             && self.exact.contains(&(host, text.to_owned()))
             && !text.ends_with('/');
         let slash = if is_beside_exact { "/" } else { "" };
-        vec![Location::new(format!("~* {}", super::draft::quoted(&format!("^{text}{slash}"))))]
+        vec![Location::start_in_either_case(&format!("{text}{slash}"))]
     }
 }
 
@@ -344,83 +354,15 @@ fn matched(route: &Node) -> Option<Vec<Location>> {
     exact.or_else(prefix).or_else(segments).or_else(regex)
 }
 
-/// Whether nginx would serve requests for a location out of another one, if it were not there.
-fn is_within(location: &str, other: &str) -> bool {
-    let path = location.strip_prefix("= ").unwrap_or(location);
-    match (location.starts_with('~'), other.starts_with('~')) {
-        (true, _) => !other.starts_with("= "),
-        (false, true) => location.starts_with("= "),
-        (false, false) => path.starts_with(other),
-    }
-}
-
 struct Converter<'n> {
     name: &'n str,
     notes: Notes,
-    found: Vec<Found>,
+    found: Vec<Route>,
+    /// The number of the object whose routes are being looked at.
+    scope: usize,
     hosts: Hosts,
     /// The names of CORS filters of Envoy.
     filters: Vec<&'n str>,
-}
-
-/// What comes after `location`.
-#[derive(Clone)]
-struct Location {
-    text: String,
-    /// Whether it only completes the location of all paths below it. A rule for exactly this path comes first.
-    is_implied: bool,
-}
-
-impl Location {
-    fn new(text: String) -> Location {
-        Location { text, is_implied: false }
-    }
-
-    /// For all paths that start with this one.
-    fn start(path: &str) -> Location {
-        Location::new(if path.is_empty() { "/" } else { path }.to_owned())
-    }
-
-    /// The locations for a path and all below it: for `/api`, also `/api/x`, but not `/apis`.
-    fn below(path: &str) -> Vec<Location> {
-        match path.is_empty() || path.ends_with('/') {
-            true => vec![Location::start(path)],
-            false => vec![Location::new(format!("{path}/")), Location { is_implied: true, ..Location::exact(path) }],
-        }
-    }
-
-    fn exact(path: &str) -> Location {
-        Location::new(format!("= {path}"))
-    }
-
-    /// For an expression that matches the whole of a path.
-    fn whole(expression: &str) -> Location {
-        // Without a group, `^` and `$` belong to the first and the last alternative.
-        let anchored = match expression.contains('|') {
-            true => format!("^(?:{expression})$"),
-            false => format!("^{expression}$"),
-        };
-        Location::new(format!("~ {}", super::draft::quoted(&anchored)))
-    }
-}
-
-/// A part, and where it comes from.
-#[derive(Clone)]
-struct Found {
-    part: Part,
-    place: String,
-    is_implied: bool,
-}
-
-impl Found {
-    /// Whether nginx would take both locations for one.
-    fn is_same(&self, other: &Found) -> bool {
-        self.part.host == other.part.host && self.part.location == other.part.location
-    }
-
-    fn has_policy(&self) -> bool {
-        !self.part.draft.is_empty()
-    }
 }
 
 impl<'n> Converter<'n> {
@@ -436,71 +378,23 @@ impl<'n> Converter<'n> {
         upstream: Option<String>,
         place: &str,
     ) {
-        let part = Part { host: host.cloned(), location: location.text.clone(), draft: draft.clone(), upstream };
-        match self.found.iter_mut().find(|found| found.part == part) {
-            Some(found) => found.is_implied &= location.is_implied,
-            None => self.found.push(Found { part, place: place.to_owned(), is_implied: location.is_implied }),
-        }
-    }
-
-    /// Leaves out the locations without a policy, except where requests would come under the policy of another one, and all but one
-    /// of those that nginx would take for the same. `in_order` is whether the first rule that matches counts, and not the one that
-    /// names a path itself.
-    fn leave_out(&mut self, in_order: bool) {
-        let all = std::mem::take(&mut self.found);
-        let is_named = |at: usize, found: &Found| {
-            let others = if in_order { &all[..at] } else { &all[..] };
-            others.iter().any(|other| !other.is_implied && found.is_same(other))
-        };
-        let found: Vec<_> = all
-            .iter()
-            .enumerate()
-            .filter(|(at, found)| !found.is_implied || !is_named(*at, found))
-            .map(|(_, found)| found)
-            .collect();
-        for (index, one) in found.iter().enumerate() {
-            let location = &one.part.location;
-            let policies = found.iter().filter(|other| other.has_policy() && other.part.host == one.part.host);
-            let mut policies = policies.copied();
-            let is_prefix = location.starts_with('/');
-            if !one.has_policy() && is_prefix && policies.clone().any(|other| other.part.location.starts_with('~')) {
-                let text = format!(
-                    "nginx tries expressions before {location}, so requests without a policy may come under that of one",
-                );
-                self.notes.differs("expression", &one.place, text);
-            }
-            let mut before = found[..index].iter().copied().filter(|other| one.is_same(other));
-            match (one.has_policy(), policies.clone().any(|other| one.is_same(other))) {
-                (true, _) => match before.find(|other| other.has_policy()) {
-                    Some(other) if other.part.draft == one.part.draft => {}
-                    Some(other) => {
-                        let text = format!(
-                            "Location {location} has the policy of {}: nginx has one policy for each location",
-                            other.place
-                        );
-                        self.notes.left("same-location", &one.place, text);
-                    }
-                    None => self.found.push((*one).clone()),
-                },
-                (false, true) => {
-                    let text = format!(
-                        "Requests without a policy come under that of location {location}, which is the same one"
-                    );
-                    self.notes.left("same-location", &one.place, text);
-                }
-                (false, false) => {
-                    if policies.any(|other| is_within(location, &other.part.location)) && before.next().is_none() {
-                        self.found.push((*one).clone());
-                    }
-                }
-            }
-        }
+        let (host, location, draft) = (host.cloned(), location.clone(), draft.clone());
+        self.found.push(Route { host, location, draft, upstream, place: place.to_owned(), scope: self.scope });
     }
 
     /// https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#enable-cors
     fn ingress(&mut self, document: &Node) {
         let draft = self.ingress_policy(document).unwrap_or_default();
         let mut found = false;
+        if let Some(canary) = annotation(document, "canary").filter(|node| is_on(node.text())) {
+            let place = self.place(canary);
+            self.notes.left(
+                "canary",
+                &place,
+                "A canary is left out: its requests have the policy of the other Ingress",
+            );
+            return;
+        }
         let target = rules(document).iter().find_map(|rule| rewrite_target(document, rule));
         if let Some(target) = target.filter(|_| !draft.is_empty()) {
             let place = self.place(target);
@@ -521,7 +415,7 @@ impl<'n> Converter<'n> {
         }
         if !found && !draft.is_empty() {
             let place = self.place(document);
-            self.push(None, &Location::new("/".to_owned()), &draft, None, &place);
+            self.push(None, &Location::start("/"), &draft, None, &place);
         }
     }
 
@@ -662,6 +556,9 @@ impl<'n> Converter<'n> {
         let domains = node.get("domains").map(Node::words).unwrap_or_default();
         if !domains.is_empty() {
             around.hosts = domains.into_iter().map(|name| Some(name.to_owned()).filter(|name| name != "*")).collect();
+        }
+        if node.get("routes").is_some() {
+            self.scope += 1;
         }
         let sets_policy = self.envoy_settings(node, &mut around);
         if around.has_routes && node.get("match").is_some() {
@@ -906,24 +803,20 @@ mod tests {
             (rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", ""), "/a/: x", ""),
             (rule("PathPrefix", "/", "x") + &rule("Exact", "/a", ""), "/: x|= /a: ", ""),
             (rule("PathPrefix", "/a", "x") + &rule("PathPrefix", "/ab", ""), "/a/: x|= /a: x", ""),
-            (
-                rule("PathPrefix", "/a/", "x") + &rule("PathPrefix", "/a", "y"),
-                "/a/: x|= /a: x",
-                "same-location same-location",
-            ),
+            (rule("PathPrefix", "/a/", "x") + &rule("PathPrefix", "/a", "y"), "/a/: x|= /a: x", "unreachable"),
             (rule("PathPrefix", "/a", "x") + &rule("PathPrefix", "/a/", "x"), "/a/: x|= /a: x", ""),
             (rule("PathPrefix", "", "x"), "/: x", ""),
             (
                 rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", "x") + &rule("Exact", "/a", "y"),
                 "/a/: x|= /a: x",
-                "same-location",
+                "unreachable",
             ),
             (
                 rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", "x") + &rule("Exact", "/a", ""),
                 "/a/: x|= /a: x",
-                "same-location",
+                "unreachable",
             ),
-            (rule("Exact", "/a", "x") + &rule("Exact", "/a", "y"), "= /a: x", "same-location"),
+            (rule("Exact", "/a", "x") + &rule("Exact", "/a", "y"), "= /a: x", "unreachable"),
         ] {
             let (parts, notes) = converted(&format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}"));
             let parts = parts.join("|").replace("cors_allow_origin https://", "").replace(".example", "");
@@ -956,10 +849,15 @@ mod tests {
                 vec!["/priv/: ".to_owned(), "= /priv: ".to_owned(), all.clone()],
                 "origin origin",
             ),
-            (format!("  - matches: [{{method: POST}}]\n  - {cors}\n"), vec![all.clone()], "same-location"),
+            (format!("  - matches: []\n  - {cors}\n"), vec![], "unreachable"),
             (
                 format!("  - {{{regex}, {cors}}}\n  - {prefix}\n"),
                 vec![all.replacen('/', "~ ^/v[0-9]+$", 1), "= /priv: ".to_owned()],
+                "",
+            ),
+            (
+                format!("  - {{{}, {cors}}}\n  - {prefix}\n", matches("RegularExpression", "/p.*")),
+                vec![all.replacen('/', "~ ^/p.*$", 1), "= /priv: ".to_owned()],
                 "expression",
             ),
             (format!("  - {{{exact}, {cors}}}\n  - {prefix}\n"), vec![all.replacen('/', "= /one", 1)], ""),
@@ -981,6 +879,9 @@ mod tests {
             (ingress("", "h.example", "/priv"), "/priv /"),
             (ingress(off, "h.example", "/priv"), "/priv /"),
             (ingress("", "i.example", "/priv"), "/"),
+            (ingress("nginx.ingress.kubernetes.io/canary: \"true\"", "h.example", "/"), "/"),
+            // Of two objects for the same path, the older one counts.
+            (ingress("", "h.example", "/"), ""),
         ] {
             let (parts, _) = converted(&(first.clone() + &ingress(on, "h.example", "/")));
             let locations: Vec<_> = parts.iter().filter_map(|part| Some(part.split_once(':')?.0)).collect();
@@ -1026,7 +927,7 @@ mod tests {
         ] {
             let (parts, notes) = converted(&format!("routes:\n{routes}"));
             let parts = parts.join("|").replace("cors_allow_origin https://", "").replace(".example", "");
-            assert_eq!((parts.as_str(), notes.contains("same-location")), (expected, is_left), "{routes}");
+            assert_eq!((parts.as_str(), notes.contains("unreachable")), (expected, is_left), "{routes}");
         }
         // Virtual hosts are servers of their own.
         let host = |domain: &str, routes: &str| {
@@ -1038,7 +939,7 @@ mod tests {
             parts,
             ["/api/", "= /api"].map(|location| format!("{location}: cors_allow_origin https://a.example"))
         );
-        assert!(!notes.contains("same-location"), "{notes}");
+        assert!(!notes.contains("unreachable"), "{notes}");
         let text = format!("routes:\n- match: {{path_separated_prefix: /api}}\n  typed_per_filter_config: {policy}\n");
         let (parts, _) = converted(&text);
         assert_eq!(
@@ -1063,6 +964,53 @@ mod tests {
             for text in [envoy, gateway] {
                 assert_eq!(converted(&text).0, [format!("{location}: cors_allow_origin https://a.example")], "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn envoy_selects_the_first_route() {
+        let route = |matched: &str, origin: &str| {
+            let policy = format!("{{c: {{allow_origin_string_match: [{{exact: 'https://{origin}.example'}}], allow_credentials: true}}}}");
+            let policy = if origin.is_empty() { String::new() } else { format!(", typed_per_filter_config: {policy}") };
+            format!("- {{match: {{{matched}}}, route: {{cluster: c}}{policy}}}\n")
+        };
+        let prefix = |path: &str, origin: &str| route(&format!("prefix: {path}"), origin);
+        let exact = |path: &str, origin: &str| route(&format!("path: {path}"), origin);
+        let regex = |source: &str, origin: &str| route(&format!("safe_regex: {{regex: '{source}'}}"), origin);
+        for (routes, expected, expected_notes) in [
+            (prefix("/", "a") + &prefix("/x", "b"), "/: a", "unreachable"),
+            (prefix("/x", "b") + &prefix("/", "a"), "/x: b|/: a", ""),
+            (prefix("/", "") + &prefix("/api", "a"), "", "unreachable"),
+            (prefix("/", "a") + &exact("/admin", ""), "/: a", "unreachable"),
+            (prefix("/", "a") + &exact("/same", "a"), "/: a", ""),
+            (prefix("/", "a") + &regex("/x.*", "b"), "/: a", "unreachable"),
+            (prefix("/api", "a") + &regex("/api/v1", "b"), "/api: a", "unreachable"),
+            // Some paths of the expression belong to the route before.
+            (prefix("/api", "a") + &regex("/a.*", "b"), "/api: a|~ ^/a.*$: ", "ambiguous"),
+            (prefix("/api", "a") + &regex("/api?/x|/b", "b"), "/api: a|~ ^(?:/api?/x|/b)$: ", "ambiguous"),
+            (prefix("/api", "a") + &regex("/b.*", "b"), "/api: a|~ ^/b.*$: b", ""),
+            (prefix("/api", "a") + &regex("/a.*", "a"), "/api: a|~ ^/a.*$: a", ""),
+            (prefix("/api", "") + &regex("/a.*", "a"), "", "ambiguous"),
+            (regex("/a.*", "a") + &prefix("/api", "b"), "~ ^/a.*$: a|/api: b", ""),
+            (regex("/a.*", "") + &prefix("/api", "b"), "~ ^/a.*$: |/api: b", ""),
+            // nginx prefers exact paths to expressions.
+            (regex("/a.*", "a") + &exact("/api", "b"), "~ ^/a.*$: a|= /api: ", "ambiguous"),
+            (exact("/api", "b") + &regex("/a.*", "a"), "= /api: b|~ ^/a.*$: a", ""),
+            (regex("/a.*", "a") + &regex("/ab.*", "b"), "~ ^/a.*$: a|~ ^/ab.*$: b", ""),
+            (regex("/a.*", "a") + &regex("/a.*", "b"), "~ ^/a.*$: a", "unreachable"),
+        ] {
+            let (parts, notes) = converted(&format!("routes:\n{routes}"));
+            let notes = notes.replace("preflight", "");
+            let parts = parts.join("|").replace("cors_allow_origin https://", "");
+            let parts = parts.replace(".example; cors_allow_credentials on", "");
+            assert_eq!((parts.as_str(), notes.trim()), (expected, expected_notes), "{routes}");
+        }
+        // Virtual hosts of two listeners may have the same name.
+        let host = |origin: &str| format!("- domains: ['*']\n  routes:\n  {}", prefix("/", origin));
+        for (first, second, count, is_named) in [("a", "b", 2, true), ("", "b", 1, false), ("a", "", 1, false)] {
+            let text = format!("virtual_hosts:\n{}{}", host(first), host(second));
+            let (parts, notes) = converted(&text);
+            assert_eq!((parts.len(), notes.contains("servers")), (count, is_named), "{text}");
         }
     }
 

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Locations for routes. What they come from may select them by more than the path, or in another order than nginx.
+
+use std::cmp::Reverse;
+
+use super::draft::{quoted, Draft, Notes};
+use super::Part;
+
+/// How nginx compares a location with a path. It prefers them in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Exact,
+    Expression,
+    Prefix,
+}
+
+/// What comes after `location`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Location {
+    text: String,
+    kind: Kind,
+    /// What every path that it matches starts with.
+    start: String,
+    /// Whether it only completes the location of all paths below it. A rule for exactly this path comes first.
+    is_implied: bool,
+}
+
+impl Location {
+    fn new(kind: Kind, text: String, start: &str) -> Location {
+        Location { text, kind, start: start.to_owned(), is_implied: false }
+    }
+
+    /// For all paths that start with this one.
+    pub fn start(path: &str) -> Location {
+        let path = if path.is_empty() { "/" } else { path };
+        Location::new(Kind::Prefix, path.to_owned(), path)
+    }
+
+    /// The locations for a path and all below it: for `/api`, also `/api/x`, but not `/apis`.
+    pub fn below(path: &str) -> Vec<Location> {
+        match path.is_empty() || path.ends_with('/') {
+            true => vec![Location::start(path)],
+            false => {
+                vec![Location::start(&format!("{path}/")), Location { is_implied: true, ..Location::exact(path) }]
+            }
+        }
+    }
+
+    /// For this path alone.
+    pub fn exact(path: &str) -> Location {
+        Location::new(Kind::Exact, format!("= {path}"), path)
+    }
+
+    /// For an expression that matches the whole of a path.
+    pub fn whole(expression: &str) -> Location {
+        // Without a group, `^` and `$` belong to the first and the last alternative.
+        let anchored = match expression.contains('|') {
+            true => format!("^(?:{expression})$"),
+            false => format!("^{expression}$"),
+        };
+        Location::new(Kind::Expression, format!("~ {}", quoted(&anchored)), literal_start(expression))
+    }
+
+    /// For an expression that matches the start of a path, in either case.
+    pub fn start_in_either_case(expression: &str) -> Location {
+        Location::new(Kind::Expression, format!("~* {}", quoted(&format!("^{expression}"))), "/")
+    }
+
+    /// Whether every path that matches the other one matches this one.
+    fn covers(&self, other: &Location) -> bool {
+        self.text == other.text || self.kind == Kind::Prefix && other.start.starts_with(&self.start)
+    }
+
+    /// Whether nginx may select this location for a path that matches the other one as well. `is_first` is whether this one comes
+    /// first in the configuration.
+    fn takes(&self, other: &Location, is_first: bool) -> bool {
+        let is_longer = self.start.starts_with(&other.start);
+        let may_overlap = is_longer || other.start.starts_with(&self.start);
+        match (self.kind, other.kind) {
+            _ if self.text == other.text => true,
+            (Kind::Exact, Kind::Prefix | Kind::Expression) | (Kind::Prefix, Kind::Prefix) => is_longer,
+            (Kind::Expression, Kind::Prefix) => may_overlap,
+            (Kind::Expression, Kind::Expression) => is_first && may_overlap,
+            (_, Kind::Exact) | (Kind::Prefix, Kind::Expression) => false,
+        }
+    }
+
+    /// Whether nginx would serve requests for this location out of the other one, if this one were not there.
+    fn is_within(&self, other: &Location) -> bool {
+        match (self.kind, other.kind) {
+            (Kind::Expression, _) => other.kind != Kind::Exact,
+            (_, Kind::Expression) => self.kind == Kind::Exact,
+            (_, Kind::Prefix) => self.start.starts_with(&other.start),
+            (_, Kind::Exact) => false,
+        }
+    }
+}
+
+/// What every path starts with that an expression matches, as far as that is plain.
+fn literal_start(expression: &str) -> &str {
+    let expression = expression.strip_prefix('^').unwrap_or(expression);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
+    let length = expression.find(|c| !is_plain(c)).unwrap_or(expression.len());
+    let (mut start, rest) = expression.split_at(length);
+    // The last character may be missing.
+    if rest.starts_with(['*', '?', '{']) {
+        start = &start[..length.saturating_sub(1)];
+    }
+    match start.starts_with('/') && !expression.contains('|') {
+        true => start,
+        false => "/",
+    }
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// The host that it is for, if that is known.
+    pub host: Option<String>,
+    /// The paths that it is for.
+    pub location: Location,
+    /// Its policy, which may be empty.
+    pub draft: Draft,
+    /// What requests are passed to, if that is known.
+    pub upstream: Option<String>,
+    /// Where it comes from.
+    pub place: String,
+    /// The object with it: the order of routes is only known within one.
+    pub scope: usize,
+}
+
+impl Route {
+    fn has_policy(&self) -> bool {
+        !self.draft.is_empty()
+    }
+
+    fn part(&self) -> Part {
+        Part {
+            host: self.host.clone(),
+            location: self.location.text.clone(),
+            draft: self.draft.clone(),
+            upstream: self.upstream.clone(),
+        }
+    }
+
+    fn is_alike(&self, other: &Route) -> bool {
+        self.draft == other.draft && self.upstream == other.upstream
+    }
+}
+
+/// Which route gets a request that several match.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Order {
+    /// The first one.
+    Listed,
+    /// The one that nginx would select.
+    Nginx,
+}
+
+impl Order {
+    /// Whether both routes are for the same server. Envoy has virtual hosts of the same name where they belong to several listeners.
+    fn is_same_server(self, one: &Route, other: &Route) -> bool {
+        one.host == other.host && (self == Order::Nginx || one.scope == other.scope)
+    }
+
+    /// Whether the first of two routes of a server gets all requests that both match. Of two objects of Kubernetes that have the
+    /// same path, the older one counts.
+    fn is_certain(self, first: &Route, second: &Route) -> bool {
+        first.scope == second.scope || first.location.text != second.location.text
+    }
+}
+
+/// The locations for the routes: at most one for each server and each text. A location has a policy and an upstream only if all routes
+/// that requests for it may belong to have the same. There is none for a route without a policy, except where its requests would
+/// come under the policy of another location.
+pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
+    let of_server =
+        |route: &&Route| routes.iter().any(|other| other.has_policy() && order.is_same_server(other, route));
+    let mut sorted: Vec<_> = routes.iter().filter(of_server).cloned().enumerate().collect();
+    if order == Order::Nginx {
+        sorted.sort_by_key(|(_, Route { location, .. })| match location.kind {
+            Kind::Prefix => (location.kind, false, Reverse(location.start.len())),
+            kind => (kind, location.is_implied, Reverse(0)),
+        });
+    }
+    let mut settled = settled(&reached(sorted, order, notes), order, notes);
+    settled.sort_by_key(|(index, _)| *index);
+    let settled: Vec<_> = settled.into_iter().map(|(_, route)| route).collect();
+    if order == Order::Nginx {
+        name_expressions(&settled, notes);
+    }
+    let is_needed = |route: &&Route| {
+        let mut others = settled.iter().filter(|other| other.has_policy() && order.is_same_server(other, route));
+        route.has_policy() || others.any(|other| route.location.is_within(&other.location))
+    };
+    let needed: Vec<_> = settled.iter().filter(is_needed).collect();
+    if order == Order::Listed {
+        name_servers(&needed, notes);
+    }
+    needed.into_iter().map(Route::part).collect()
+}
+
+/// A route, and which one of those that were found it is.
+type Numbered = (usize, Route);
+
+/// The routes that get a request.
+fn reached(sorted: Vec<Numbered>, order: Order, notes: &mut Notes) -> Vec<Numbered> {
+    let mut reached: Vec<Numbered> = Vec::new();
+    for (index, route) in sorted {
+        let mut others = reached.iter().map(|(_, other)| other).filter(|other| order.is_same_server(other, &route));
+        match others.find(|other| order.is_certain(other, &route) && other.location.covers(&route.location)) {
+            Some(other) if route.location.is_implied || other.is_alike(&route) => {}
+            Some(other) => {
+                let text = format!("Location {} is left out: {} takes its requests", route.location.text, other.place);
+                notes.left("unreachable", &route.place, text);
+            }
+            None => reached.push((index, route)),
+        }
+    }
+    reached
+}
+
+/// The routes whose locations nginx selects, with only what is the same for all requests that it selects them for.
+fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbered> {
+    let mut settled = Vec::new();
+    for (at, (index, route)) in reached.iter().enumerate() {
+        let of_server = |(_, other): &&Numbered| order.is_same_server(other, route);
+        let earlier = reached[..at].iter().filter(of_server).map(|(_, other)| other);
+        if earlier.clone().any(|other| other.location.text == route.location.text) {
+            continue;
+        }
+        let later = reached[at + 1..].iter().filter(of_server).map(|(_, other)| other);
+        let later = later.filter(|other| route.location.takes(&other.location, true));
+        let later = later.filter(|other| !order.is_certain(route, other));
+        let earlier = earlier.filter(|other| route.location.takes(&other.location, false));
+        let rivals: Vec<_> = earlier.chain(later).collect();
+        let mut settled_route = route.clone();
+        let location = &route.location.text;
+        if let Some(other) = rivals.iter().find(|other| other.draft != route.draft) {
+            settled_route.draft = Draft::default();
+            let text = format!(
+                "Location {location} gets no policy: some of its requests may be for {}, whose policy is another",
+                other.place
+            );
+            notes.left("ambiguous", &route.place, text);
+        }
+        if let Some(other) = rivals.iter().find(|other| other.upstream != route.upstream) {
+            settled_route.upstream = None;
+            let text = format!("Location {location} gets no proxy_pass: some of its requests may be for {}, which passes them elsewhere", other.place);
+            notes.left("proxy-pass", &route.place, text);
+        }
+        settled.push((*index, settled_route));
+    }
+    settled
+}
+
+/// Names the virtual hosts that have the name of another one.
+fn name_servers(routes: &[&Route], notes: &mut Notes) {
+    for (at, route) in routes.iter().enumerate() {
+        let mut before = routes[..at].iter().filter(|other| other.host == route.host);
+        let is_first = before.clone().all(|other| other.scope != route.scope);
+        if let Some(other) = before.next().filter(|_| is_first) {
+            let text = format!(
+                "These locations are for another server than those of {}, which has the same name",
+                other.place
+            );
+            notes.differs("servers", &route.place, text);
+        }
+    }
+}
+
+/// Names the locations whose requests may come under the policy of an expression. Kubernetes does not say which of them comes first.
+fn name_expressions(routes: &[Route], notes: &mut Notes) {
+    for route in routes.iter().filter(|route| route.location.kind == Kind::Prefix) {
+        let mut others = routes.iter().filter(|other| other.host == route.host && other.has_policy());
+        let takes =
+            |other: &&Route| other.location.kind == Kind::Expression && other.location.takes(&route.location, false);
+        if let Some(other) = others.find(|other| takes(other) && other.draft != route.draft) {
+            let text = format!(
+                "nginx tries expressions before location {}, so some of its requests may come under the policy of {}",
+                route.location.text, other.place
+            );
+            notes.differs("expression", &route.place, text);
+        }
+    }
+}
