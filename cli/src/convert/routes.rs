@@ -66,6 +66,11 @@ impl Location {
         Location::new(Kind::Expression, format!("~* {}", quoted(&format!("^{expression}"))), "/")
     }
 
+    /// Whether there may be such paths.
+    pub fn is_possible(&self) -> bool {
+        self.start.starts_with('/')
+    }
+
     /// Whether every path that matches the other one matches this one.
     fn covers(&self, other: &Location) -> bool {
         self.text == other.text || self.kind == Kind::Prefix && other.start.starts_with(&self.start)
@@ -127,11 +132,18 @@ pub struct Route {
     pub place: String,
     /// The object with it: the order of routes is only known within one.
     pub scope: usize,
+    /// What it matches beside the path.
+    pub conditions: Vec<String>,
 }
 
 impl Route {
     fn has_policy(&self) -> bool {
         !self.draft.is_empty()
+    }
+
+    /// Whether it gets all requests for its paths.
+    fn is_unconditional(&self) -> bool {
+        self.conditions.is_empty()
     }
 
     fn part(&self) -> Part {
@@ -164,9 +176,10 @@ impl Order {
     }
 
     /// Whether the first of two routes of a server gets all requests that both match. Of two objects of Kubernetes that have the
-    /// same path, the older one counts.
+    /// same path, the older one counts, and of two rules in one, that with more conditions.
     fn is_certain(self, first: &Route, second: &Route) -> bool {
-        first.scope == second.scope || first.location.text != second.location.text
+        let is_first = self == Order::Listed || first.scope == second.scope && second.is_unconditional();
+        first.is_unconditional() && (is_first || first.location.text != second.location.text)
     }
 }
 
@@ -177,6 +190,12 @@ pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     let of_server =
         |route: &&Route| routes.iter().any(|other| other.has_policy() && order.is_same_server(other, route));
     let mut sorted: Vec<_> = routes.iter().filter(of_server).cloned().enumerate().collect();
+    for (_, route) in &sorted {
+        for condition in &route.conditions {
+            let text = format!("The condition {condition} is left out: nginx selects a location by the path alone");
+            notes.left("condition", &route.place, text);
+        }
+    }
     if order == Order::Nginx {
         sorted.sort_by_key(|(_, Route { location, .. })| match location.kind {
             Kind::Prefix => (location.kind, false, Reverse(location.start.len())),
@@ -231,9 +250,14 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
         }
         let later = reached[at + 1..].iter().filter(of_server).map(|(_, other)| other);
         let later = later.filter(|other| route.location.takes(&other.location, true));
-        let later = later.filter(|other| !order.is_certain(route, other));
+        let later: Vec<_> = later.filter(|other| !order.is_certain(route, other)).collect();
+        // The route that gets the requests that do not meet the conditions.
+        let last = later.iter().position(|other| {
+            !route.is_unconditional() && other.is_unconditional() && other.location.covers(&route.location)
+        });
+        let later = &later[..last.map_or(later.len(), |last| last + 1)];
         let earlier = earlier.filter(|other| route.location.takes(&other.location, false));
-        let rivals: Vec<_> = earlier.chain(later).collect();
+        let rivals: Vec<_> = earlier.chain(later.iter().copied()).collect();
         let mut settled_route = route.clone();
         let location = &route.location.text;
         if let Some(other) = rivals.iter().find(|other| other.draft != route.draft) {
@@ -242,6 +266,10 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
                 "Location {location} gets no policy: some of its requests may be for {}, whose policy is another",
                 other.place
             );
+            notes.left("ambiguous", &route.place, text);
+        } else if route.has_policy() && !route.is_unconditional() && last.is_none() {
+            settled_route.draft = Draft::default();
+            let text = format!("Location {location} gets no policy: it is only for requests that meet the conditions");
             notes.left("ambiguous", &route.place, text);
         }
         if let Some(other) = rivals.iter().find(|other| other.upstream != route.upstream) {
@@ -282,5 +310,116 @@ fn name_expressions(routes: &[Route], notes: &mut Notes) {
             );
             notes.differs("expression", &route.place, text);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use regex::Regex;
+
+    use super::*;
+
+    #[test]
+    fn starts_of_expressions() {
+        for (expression, start) in [
+            ("/api/v1", "/api/v1"),
+            ("^/api$", "/api"),
+            ("/api.*", "/api"),
+            ("/api+", "/api"),
+            ("/api?/x", "/ap"),
+            ("/api*", "/ap"),
+            ("/api{0,1}", "/ap"),
+            ("/*", "/"),
+            ("/api|/b", "/"),
+            ("/a(b|c)", "/"),
+            ("(?i)/api", "/"),
+            (".*", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(literal_start(expression), start, "{expression}");
+        }
+    }
+
+    /// Where nginx, or a route, finds a path: a lower one comes first.
+    fn rank(location: &str, path: &str, expressions: &mut HashMap<String, Regex>) -> Option<(Kind, Reverse<usize>)> {
+        if let Some(exact) = location.strip_prefix("= ") {
+            return (path == exact).then_some((Kind::Exact, Reverse(0)));
+        }
+        if let Some(source) = location.strip_prefix("~ ") {
+            let expression = expressions.entry(source.to_owned()).or_insert_with(|| Regex::new(source).unwrap());
+            return expression.is_match(path).then_some((Kind::Expression, Reverse(0)));
+        }
+        path.starts_with(location).then_some((Kind::Prefix, Reverse(location.len())))
+    }
+
+    #[test]
+    fn no_location_allows_more_than_its_routes() {
+        let matchers = [
+            vec![Location::start("/")],
+            vec![Location::start("/a")],
+            Location::below("/a"),
+            vec![Location::exact("/a")],
+            vec![Location::exact("/a/b")],
+            vec![Location::whole("/a.*")],
+            vec![Location::whole("/a/b|/c")],
+            vec![Location::whole("/.*b")],
+        ];
+        let policy = |origin: &str| Draft { origins: vec![origin.to_owned()], ..Draft::default() };
+        let policies = [Draft::default(), policy("https://a.example"), policy("https://b.example")];
+        let paths = ["/", "/a", "/a/", "/a/b", "/ab", "/c", "/cb"];
+        let mut expressions = HashMap::new();
+        let (mut same, mut fewer, mut random) = (0, 0, 1_u64);
+        for _ in 0..6000 {
+            let mut next = |below: usize| {
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (random >> 33) as usize % below
+            };
+            let order = [Order::Listed, Order::Nginx][next(2)];
+            let mut routes = Vec::new();
+            let rules: Vec<_> = (0..1 + next(4)).map(|_| (next(8), next(3), next(3) == 0, next(2))).collect();
+            for (number, (matcher, policy, is_conditional, upstream)) in rules.iter().enumerate() {
+                routes.extend(matchers[*matcher].iter().map(|location| Route {
+                    host: None,
+                    location: location.clone(),
+                    draft: policies[*policy].clone(),
+                    upstream: Some(format!("http://{upstream}")),
+                    place: number.to_string(),
+                    scope: 0,
+                    conditions: is_conditional.then(|| "headers".to_owned()).into_iter().collect(),
+                }));
+            }
+            let parts = parts(&routes, order, &mut Notes::default());
+            for (path, met) in paths.iter().flat_map(|path| (0..1 << rules.len()).map(move |met| (path, met))) {
+                let matching = routes.iter().enumerate().filter_map(|(at, route)| {
+                    let is_met = route.is_unconditional() || met >> route.place.parse::<u32>().unwrap() & 1 == 1;
+                    let rank = rank(&route.location.text, path, &mut expressions).filter(|_| is_met)?;
+                    let first = routes.iter().position(|other| other.location.text == route.location.text);
+                    let rank = (rank, route.location.is_implied, first, route.is_unconditional());
+                    Some(((order == Order::Nginx).then_some(rank), at, route))
+                });
+                let expected = matching.min_by_key(|(rank, at, _)| (*rank, *at)).map(|(_, _, route)| route);
+                let found = parts
+                    .iter()
+                    .enumerate()
+                    .filter_map(|(at, part)| Some((rank(&part.location, path, &mut expressions)?, at, part)));
+                let found = found.min_by_key(|(rank, at, _)| (*rank, *at)).map(|(_, _, part)| part);
+                let Some(found) = found.filter(|part| !part.draft.is_empty()) else {
+                    fewer += usize::from(expected.is_some_and(Route::has_policy));
+                    continue;
+                };
+                same += 1;
+                let expected =
+                    expected.unwrap_or_else(|| panic!("{order:?} {path} {met} {routes:#?} {:?}", found.location));
+                assert_eq!(found.draft, expected.draft, "{order:?} {path} {met} {routes:#?} {:?}", found.location);
+                assert!(
+                    found.upstream.is_none() || found.upstream == expected.upstream,
+                    "{order:?} {path} {met} {routes:#?} {:?}",
+                    found.location
+                );
+            }
+        }
+        assert!(same > fewer, "{same} {fewer}");
     }
 }

@@ -344,14 +344,73 @@ fn add_names<'n>(node: &'n Node, names: &mut Vec<&'n str>) {
     node.children().into_iter().for_each(|child| add_names(child, names));
 }
 
-/// The locations for what a route of Envoy's matches.
-fn matched(route: &Node) -> Option<Vec<Location>> {
-    let text = |name: &[&str]| route.at(name).map(Node::text);
-    let exact = text(&["path"]).map(|path| vec![Location::exact(path)]);
-    let prefix = || text(&["prefix"]).map(|prefix| vec![Location::start(prefix)]);
-    let segments = || text(&["path_separated_prefix"]).map(Location::below);
-    let regex = || text(&["safe_regex", "regex"]).map(|expression| vec![Location::whole(expression)]);
-    exact.or_else(prefix).or_else(segments).or_else(regex)
+/// What a route matches.
+struct Matched {
+    locations: Vec<Location>,
+    /// The keys of what it matches beside the path.
+    conditions: Vec<String>,
+}
+
+impl Matched {
+    fn everything() -> Matched {
+        Matched { locations: vec![Location::start("/")], conditions: Vec::new() }
+    }
+
+    /// What matches some locations, and all else that an object has but for some keys.
+    fn new(locations: Vec<Location>, node: &Node, known: &[&str]) -> Matched {
+        let is_condition = |(key, value): &&(String, Node)| {
+            let is_empty = match &value.kind {
+                Kind::List(items) => items.is_empty(),
+                kind => matches!(kind, Kind::Nothing),
+            };
+            !is_empty && !known.contains(&key.as_str())
+        };
+        let conditions = node.pairs().iter().filter(is_condition).map(|(key, _)| key.clone()).collect();
+        Matched { locations, conditions }
+    }
+
+    /// What a `match` of Envoy's matches. It may be for any path if that is not known.
+    fn by_envoy(node: &Node) -> Matched {
+        let text = |keys: &[&str]| node.at(keys).map(Node::text);
+        let exact = || text(&["path"]).map(|path| vec![Location::exact(path)]);
+        let prefix = || text(&["prefix"]).map(|prefix| vec![Location::start(prefix)]);
+        let segments = || text(&["path_separated_prefix"]).map(Location::below);
+        let regex = text(&["safe_regex", "regex"]).map(|expression| vec![Location::whole(expression)]);
+        let paths = ["path", "prefix", "path_separated_prefix"];
+        let has_letters =
+            paths.iter().filter_map(|key| node.get(key)).any(|node| node.text().contains(char::is_alphabetic));
+        let ignores_case = text(&["case_sensitive"]) == Some("false") && has_letters;
+        let plain = || exact().or_else(prefix).or_else(segments).filter(|_| !ignores_case);
+        let template = || {
+            let path = text(&["path_match_policy", "typed_config", "path_template"])?.split(['*', '{']).next()?;
+            Some(vec![Location::start(path)])
+        };
+        let known = ["path", "prefix", "path_separated_prefix", "safe_regex", "case_sensitive"];
+        match regex.or_else(plain) {
+            Some(locations) => Matched::new(locations, node, &known),
+            None => {
+                let mut matched = Matched::new(template().unwrap_or(vec![Location::start("/")]), node, &known);
+                if ignores_case || matched.conditions.is_empty() {
+                    matched.conditions.push(if ignores_case { "case_sensitive" } else { "match" }.to_owned());
+                }
+                matched
+            }
+        }
+    }
+
+    /// What an item of the `matches` of an HTTPRoute matches.
+    fn by_gateway(node: &Node) -> Matched {
+        let text = |name, default| node.at(&["path", name]).map_or(default, Node::text);
+        let value = text("value", "/");
+        let locations = match text("type", "PathPrefix") {
+            "Exact" => vec![Location::exact(value)],
+            "RegularExpression" => vec![Location::whole(value)],
+            // https://gateway-api.sigs.k8s.io/reference/spec/#pathmatchtype: a slash at the end is ignored.
+            "PathPrefix" => Location::below(value.trim_end_matches('/')),
+            _ => return Matched::new(vec![Location::start("/")], node, &[]),
+        };
+        Matched::new(locations, node, &["path"])
+    }
 }
 
 struct Converter<'n> {
@@ -372,14 +431,29 @@ impl<'n> Converter<'n> {
 
     fn push(
         &mut self,
-        host: Option<&String>,
-        location: &Location,
+        hosts: &[Option<String>],
+        matched: &Matched,
         draft: &Draft,
-        upstream: Option<String>,
+        upstream: Option<&String>,
         place: &str,
     ) {
-        let (host, location, draft) = (host.cloned(), location.clone(), draft.clone());
-        self.found.push(Route { host, location, draft, upstream, place: place.to_owned(), scope: self.scope });
+        for (host, location) in
+            hosts.iter().flat_map(|host| matched.locations.iter().map(move |location| (host, location)))
+        {
+            if !location.is_possible() {
+                self.notes.left("path", place, "A path is left out: it does not start with a slash");
+                continue;
+            }
+            self.found.push(Route {
+                host: host.clone(),
+                location: location.clone(),
+                draft: draft.clone(),
+                upstream: upstream.cloned(),
+                place: place.to_owned(),
+                scope: self.scope,
+                conditions: matched.conditions.clone(),
+            });
+        }
     }
 
     /// https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#enable-cors
@@ -408,14 +482,14 @@ impl<'n> Converter<'n> {
                 let upstream =
                     service.and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"])));
                 let place = self.place(path);
-                for location in self.hosts.locations(document, rule, path) {
-                    self.push(host(rule).as_ref(), &location, &draft, upstream.clone(), &place);
-                }
+                let matched = Matched { locations: self.hosts.locations(document, rule, path), conditions: Vec::new() };
+                self.push(&[host(rule)], &matched, &draft, upstream.as_ref(), &place);
             }
         }
         if !found && !draft.is_empty() {
             let place = self.place(document);
-            self.push(None, &Location::start("/"), &draft, None, &place);
+            let matched = Matched::everything();
+            self.push(&[None], &matched, &draft, None, &place);
         }
     }
 
@@ -492,26 +566,12 @@ impl<'n> Converter<'n> {
             let backend = rule.get("backendRefs").and_then(|backends| backends.items().first());
             let upstream = backend.and_then(|backend| upstream(backend.get("name")?, backend.get("port")));
             let matches = rule.get("matches").map_or(&[][..], Node::items);
-            let mut locations: Vec<_> = matches
-                .iter()
-                .flat_map(|matched| {
-                    let text = |name, default| matched.at(&["path", name]).map_or(default, Node::text);
-                    let value = text("value", "/");
-                    match text("type", "PathPrefix") {
-                        "Exact" => vec![Location::exact(value)],
-                        "RegularExpression" => vec![Location::whole(value)],
-                        // https://gateway-api.sigs.k8s.io/reference/spec/#pathmatchtype: a slash at the end is ignored.
-                        _ => Location::below(value.trim_end_matches('/')),
-                    }
-                })
-                .collect();
-            if locations.is_empty() {
-                locations = Location::below("/");
+            let mut matched: Vec<_> = matches.iter().map(Matched::by_gateway).collect();
+            if matched.is_empty() {
+                matched = vec![Matched::everything()];
             }
-            for host in &hosts {
-                for location in &locations {
-                    self.push(host.as_ref(), location, &draft, upstream.clone(), &place);
-                }
+            for matched in &matched {
+                self.push(&hosts, matched, &draft, upstream.as_ref(), &place);
             }
         }
     }
@@ -567,10 +627,19 @@ impl<'n> Converter<'n> {
         if sets_policy && !any(node, &|node| node.get("routes").is_some()) {
             self.envoy_route(node, &around);
         }
-        for (key, child) in
-            node.pairs().iter().filter(|(key, _)| !["typed_per_filter_config", "cors"].contains(&key.as_str()))
-        {
-            self.envoy(child, Around { has_routes: key == "routes", ..around.clone() });
+        for (key, child) in node.pairs() {
+            match key.as_str() {
+                "typed_per_filter_config" | "cors" => {}
+                "matcher" if any(child, &is_policy) => {
+                    let place = self.place(child);
+                    self.notes.left(
+                        "matcher",
+                        &place,
+                        "The routes of a matcher are left out; write their policies by hand",
+                    );
+                }
+                _ => self.envoy(child, Around { has_routes: key == "routes", ..around.clone() }),
+            }
         }
     }
 
@@ -594,6 +663,14 @@ impl<'n> Converter<'n> {
 
     fn envoy_route(&mut self, node: &Node, around: &Around<'n>) {
         let place = self.place(node);
+        if node.at(&["match", "connect_matcher"]).is_some() {
+            self.notes.left(
+                "condition",
+                &place,
+                "A route for CONNECT is left out: browsers send no such requests for scripts",
+            );
+            return;
+        }
         let mut draft = Draft::default();
         let clusters = node.at(&["route", "weighted_clusters"]);
         if let Some(clusters) = clusters.filter(|clusters| any(clusters, &is_policy)) {
@@ -603,13 +680,9 @@ impl<'n> Converter<'n> {
         } else if !around.is_off {
             draft = self.envoy_policy(&around.policies).unwrap_or_default();
         }
-        let locations = node.get("match").and_then(matched).unwrap_or(vec![Location::start("/")]);
+        let matched = node.get("match").map_or_else(Matched::everything, Matched::by_envoy);
         let upstream = node.at(&["route", "cluster"]).map(|cluster| format!("http://{}", cluster.text()));
-        for host in &around.hosts {
-            for location in &locations {
-                self.push(host.as_ref(), location, &draft, upstream.clone(), &place);
-            }
-        }
+        self.push(&around.hosts, &matched, &draft, upstream.as_ref(), &place);
     }
 
     /// The policy that some make together: Envoy takes each field from the most specific one that sets it.
@@ -850,6 +923,40 @@ mod tests {
                 "origin origin",
             ),
             (format!("  - matches: []\n  - {cors}\n"), vec![], "unreachable"),
+            (format!("  - matches: [{{method: POST}}]\n  - {cors}\n"), vec![], "condition ambiguous"),
+            (format!("  - {cors}\n  - matches: [{{method: POST}}]\n"), vec![], "condition ambiguous"),
+            (
+                format!("  - {{matches: [{{headers: [{{name: a, value: b}}]}}], {cors}}}\n"),
+                vec![],
+                "condition ambiguous",
+            ),
+            (
+                format!("  - {{matches: [{{queryParams: [], method: GET}}], {cors}}}\n  - {cors}\n"),
+                vec![all.clone()],
+                "condition",
+            ),
+            (format!("  - {{matches: [{{headers: [], queryParams: []}}], {cors}}}\n"), vec![all.clone()], ""),
+            // The longer path counts, whatever the conditions of the shorter one are.
+            (
+                format!("  - matches: [{{method: POST, path: {{value: /}}}}]\n  - {{{exact}, {cors}}}\n"),
+                vec![all.replacen('/', "= /one", 1)],
+                "condition",
+            ),
+            (
+                format!("  - {{matches: [{{path: {{value: /one, type: Exact}}, method: GET}}], {cors}}}\n  - {cors}\n"),
+                vec![all.replacen('/', "= /one", 1), all.clone()],
+                "condition",
+            ),
+            (
+                format!("  - matches: [{{path: {{value: /one, type: Exact}}, method: GET}}]\n  - {cors}\n"),
+                vec!["= /one: ".to_owned(), all.clone()],
+                "condition ambiguous",
+            ),
+            (
+                format!("  - {{matches: [{{path: {{type: Other, value: /one}}}}], {cors}}}\n"),
+                vec![],
+                "condition ambiguous",
+            ),
             (
                 format!("  - {{{regex}, {cors}}}\n  - {prefix}\n"),
                 vec![all.replacen('/', "~ ^/v[0-9]+$", 1), "= /priv: ".to_owned()],
@@ -1012,6 +1119,64 @@ mod tests {
             let (parts, notes) = converted(&text);
             assert_eq!((parts.len(), notes.contains("servers")), (count, is_named), "{text}");
         }
+    }
+
+    #[test]
+    fn conditions_of_envoy() {
+        let route = |matched: &str, origin: &str| {
+            let policy = format!("{{c: {{allow_origin_string_match: [{{exact: 'https://{origin}.example'}}]}}}}");
+            let policy = if origin.is_empty() { String::new() } else { format!(", typed_per_filter_config: {policy}") };
+            format!("- {{match: {{{matched}}}, route: {{cluster: c}}{policy}}}\n")
+        };
+        let header = "headers: [{name: ':method', string_match: {exact: GET}}]";
+        for (routes, expected, expected_notes) in [
+            // Who does not meet the condition has no policy.
+            (route(&format!("prefix: /, {header}"), "a"), "", "condition ambiguous"),
+            (route("prefix: /, query_parameters: [{name: a}]", "a"), "", "condition ambiguous"),
+            (route("prefix: /, grpc: {}", "a"), "", "condition ambiguous"),
+            (route("prefix: /, headers: [], case_sensitive: true", "a"), "/: a", ""),
+            // All have the same, or not.
+            (route(&format!("prefix: /, {header}"), "a") + &route("prefix: /", "a"), "/: a", "condition"),
+            (route(&format!("prefix: /x, {header}"), "a") + &route("prefix: /", "a"), "/x: a|/: a", "condition"),
+            (
+                route(&format!("prefix: /x, {header}"), "") + &route("prefix: /", "a"),
+                "/x: |/: a",
+                "condition ambiguous",
+            ),
+            (
+                route(&format!("prefix: /x, {header}"), "b") + &route("prefix: /", "a"),
+                "/x: |/: a",
+                "condition ambiguous",
+            ),
+            // A request for the longer path may be for the shorter one.
+            (
+                route(&format!("prefix: /, {header}"), "") + &route("prefix: /x", "a") + &route("prefix: /", ""),
+                "",
+                "condition ambiguous",
+            ),
+            // Matchers that are not known may match any path.
+            (route("other: {}", "a"), "", "condition ambiguous"),
+            (route("", "a"), "", "condition ambiguous"),
+            (route("other: {}", "") + &route("prefix: /x", "a"), "", "condition ambiguous"),
+            (route("connect_matcher: {}", "a") + &route("prefix: /x", "a"), "/x: a", "condition"),
+            (
+                route("path_match_policy: {typed_config: {path_template: '/x/{id}'}}", "") + &route("prefix: /y", "a"),
+                "/y: a",
+                "condition",
+            ),
+            (route("prefix: /x, case_sensitive: false", "a"), "", "condition ambiguous"),
+            (route("prefix: /, case_sensitive: false", "a"), "/: a", ""),
+            (route("safe_regex: {regex: /x}, case_sensitive: false", "a"), "~ ^/x$: a", ""),
+            (route("path: x", "a") + &route("path: /y", "a"), "= /y: a", "path"),
+        ] {
+            let (parts, notes) = converted(&format!("routes:\n{routes}"));
+            let notes: Vec<_> = notes.split(' ').filter(|code| !["", "preflight"].contains(code)).collect();
+            let parts = parts.join("|").replace("cors_allow_origin https://", "").replace(".example", "");
+            assert_eq!((parts.as_str(), notes.join(" ").as_str()), (expected, expected_notes), "{routes}");
+        }
+        let matcher =
+            format!("virtual_hosts: [{{matcher: {{matcher_tree: {{routes: [{}]}}}}}}]", &route("prefix: /", "a")[2..]);
+        assert_eq!(converted(&matcher), (vec![], "matcher".to_owned()));
     }
 
     #[test]
