@@ -157,7 +157,7 @@ fn convert_other(arguments: &Arguments, format: Format) -> Result<Notes, Failure
 /// The location of a part. The rest of the paths need one only if requests are passed on; other paths without a policy must not
 /// come under that of the rest.
 fn block(part: &Part, proxy_pass: Option<&str>) -> Option<String> {
-    let upstream = proxy_pass.or(part.upstream.as_deref());
+    let upstream = proxy_pass.or(part.upstream.as_deref()).map(draft::quoted);
     let policy = match part.draft.is_empty() && part.location != "/" {
         true => vec!["cors  off;".to_owned()],
         false => aligned(&part.draft.directives(None)),

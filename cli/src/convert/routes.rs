@@ -146,18 +146,28 @@ impl Route {
         self.conditions.is_empty()
     }
 
-    fn part(&self) -> Part {
-        Part {
-            host: self.host.clone(),
-            location: self.location.text.clone(),
-            draft: self.draft.clone(),
-            upstream: self.upstream.clone(),
+    fn part(&self, notes: &mut Notes) -> Part {
+        let upstream = self.upstream.clone().filter(|upstream| is_address(upstream));
+        if let (Some(given), None) = (&self.upstream, &upstream) {
+            let name = given.trim_start_matches("http://");
+            let text =
+                format!("Location {} gets no proxy_pass: {name:?} is not the name of a host", self.location.text);
+            notes.left("proxy-pass", &self.place, text);
         }
+        Part { host: self.host.clone(), location: self.location.text.clone(), draft: self.draft.clone(), upstream }
     }
 
     fn is_alike(&self, other: &Route) -> bool {
         self.draft == other.draft && self.upstream == other.upstream
     }
+}
+
+/// Whether a URL has nothing but the name of a host, and maybe a port.
+fn is_address(url: &str) -> bool {
+    let address = url.strip_prefix("http://").unwrap_or(url);
+    let (name, port) = address.split_once(':').unwrap_or((address, "80"));
+    let is_in_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    !name.is_empty() && name.bytes().all(is_in_name) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// Which route gets a request that several match.
@@ -216,7 +226,7 @@ pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     if order == Order::Listed {
         name_servers(&needed, notes);
     }
-    needed.into_iter().map(Route::part).collect()
+    needed.into_iter().map(|route| route.part(notes)).collect()
 }
 
 /// A route, and which one of those that were found it is.
@@ -320,6 +330,27 @@ mod tests {
     use regex::Regex;
 
     use super::*;
+
+    #[test]
+    fn addresses() {
+        for (url, expected) in [
+            ("http://app", true),
+            ("http://app_1.ns-2:8080", true),
+            ("http://", false),
+            ("http://:80", false),
+            ("http://outbound|80||svc", false),
+            ("http://a;b", false),
+            ("http://$host", false),
+            ("http://a b", false),
+            ("http://a\nb", false),
+            ("http://a:b", false),
+            ("http://a:0", false),
+            ("http://a:99999", false),
+            ("http://a/b", false),
+        ] {
+            assert_eq!(is_address(url), expected, "{url}");
+        }
+    }
 
     #[test]
     fn starts_of_expressions() {

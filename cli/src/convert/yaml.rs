@@ -184,6 +184,10 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         }
     }
     let Converter { found, mut notes, .. } = converter;
+    let has_control = |route: &&Route| route.host.as_ref().is_some_and(|host| host.contains(char::is_control));
+    if let Some(route) = found.iter().find(has_control) {
+        return Err(format!("{}: the name of a host contains control characters", route.place));
+    }
     let order = if source == Source::Envoy { Order::Listed } else { Order::Nginx };
     let mut parts = routes::parts(&found, order, &mut notes);
     if parts.is_empty() && notes.0.is_empty() {
@@ -1225,6 +1229,56 @@ mod tests {
         let policy = cors(host);
         let text = format!("virtual_hosts: [{{domains: [a.test], routes: [{route}]}}, {{typed_per_filter_config: {policy}, routes: [{{match: {{prefix: /}}}}]}}]");
         assert_eq!(converted(&text).0, [format!("/: {of_host}")]);
+    }
+
+    #[test]
+    fn upstreams() {
+        let upstreams = |text: &str| -> (Vec<String>, String) {
+            let documents = read("f", text).unwrap();
+            let (parts, notes) = convert("f", &documents, source(&documents).unwrap()).unwrap();
+            let parts =
+                parts.into_iter().map(|part| format!("{} {}", part.location, part.upstream.unwrap_or_default()));
+            let codes = notes.0.iter().map(|note| note.code).filter(|code| *code != "preflight");
+            (parts.collect(), codes.collect::<Vec<_>>().join(" "))
+        };
+        let rule = |conditions: &str, name: &str| {
+            let cors = "{type: CORS, cors: {allowOrigins: ['https://a.example']}}";
+            format!("{{matches: [{{path: {{type: Exact, value: /x}}{conditions}}}], filters: [{cors}], backendRefs: [{{name: '{name}', port: 80}}]}}")
+        };
+        let header = ", headers: [{name: a, value: b}]";
+        for (rules, upstream, notes) in [
+            ([rule("", "a"), rule("", "a")], "http://a:80", ""),
+            ([rule("", "a"), rule("", "b")], "http://a:80", "unreachable"),
+            ([rule(header, "a"), rule("", "b")], "", "condition proxy-pass"),
+            ([rule("", "b"), rule(header, "a")], "", "condition proxy-pass"),
+            ([rule(header, "a"), rule("", "a")], "http://a:80", "condition"),
+            ([rule("", "a;b"), rule("", "a;b")], "", "proxy-pass"),
+        ] {
+            let text = format!("rules: [{}]", rules.join(", "));
+            assert_eq!(upstreams(&text), (vec![format!("= /x {upstream}")], notes.to_owned()), "{text}");
+        }
+        // Two objects with the same path.
+        let text = format!("rules: [{}]\n---\nrules: [{}]", rule("", "a"), rule("", "b"));
+        assert_eq!(upstreams(&text), (vec!["= /x ".to_owned()], "proxy-pass".to_owned()));
+        let cors = "typed_per_filter_config: {c: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
+        for (cluster, upstream, notes) in [("app", "http://app", ""), ("outbound|80||svc", "", "proxy-pass")] {
+            let text = format!("routes: [{{match: {{path: /x}}, route: {{cluster: '{cluster}'}}, {cors}}}]");
+            assert_eq!(upstreams(&text), (vec![format!("= /x {upstream}")], notes.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_with_line_breaks() {
+        let cors = "filters: [{type: CORS, cors: {allowOrigins: ['https://a.example']}}]";
+        let gateway = format!("spec: {{hostnames: [\"a\\nreturn 1;\"], rules: [{{{cors}}}]}}");
+        let cors = "typed_per_filter_config: {c: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
+        let envoy = format!("domains: [\"a\\rb\"]\nroutes: [{{match: {{path: /x}}, {cors}}}]");
+        let ingress = format!("kind: Ingress\nmetadata: {{annotations: {{{PREFIX}enable-cors: 'true'}}}}\nspec: {{rules: [{{host: \"a\\nb\", http: {{paths: [{{path: /}}]}}}}]}}");
+        for text in [gateway, envoy, ingress] {
+            let documents = read("f", &text).unwrap();
+            let error = convert("f", &documents, source(&documents).unwrap()).err();
+            assert!(error.as_ref().is_some_and(|error| error.contains("control characters")), "{text} {error:?}");
+        }
     }
 
     #[test]
