@@ -254,6 +254,7 @@ pub fn quoted(value: &str) -> String {
     let is_plain = !value.is_empty()
         && !value.contains(|c: char| c.is_whitespace() || matches!(c, ';' | '{' | '}' | '"' | '\''))
         && !value.starts_with('#')
+        && !value.ends_with('\\')
         && !["\\\\", "\\t", "\\n", "\\r"].iter().any(|escape| value.contains(escape));
     if is_plain {
         return value.to_owned();
@@ -312,6 +313,9 @@ mod tests {
             ("it's", r"'it\'s'"),
             (r"\\d", r"'\\\d'"),
             (r"a;\t", r"'a;\\t'"),
+            (r"/a\", r"'/a\\'"),
+            (r"/a;\\", r"'/a;\\\\'"),
+            (r"\", r"'\\'"),
             ("", "''"),
         ];
         for (value, expected) in rows {
