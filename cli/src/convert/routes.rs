@@ -273,7 +273,7 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
         if let Some(other) = rivals.iter().find(|other| other.draft != route.draft) {
             settled_route.draft = Draft::default();
             let text = format!(
-                "Location {location} gets no policy: some of its requests may be for {}, whose policy is another",
+                "Location {location} gets no policy: some of its requests may be for {}, which has another policy",
                 other.place
             );
             notes.left("ambiguous", &route.place, text);
@@ -284,7 +284,7 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
         }
         if let Some(other) = rivals.iter().find(|other| other.upstream != route.upstream) {
             settled_route.upstream = None;
-            let text = format!("Location {location} gets no proxy_pass: some of its requests may be for {}, which passes them elsewhere", other.place);
+            let text = format!("Location {location} gets no proxy_pass: some of its requests may be for {}, which passes requests elsewhere", other.place);
             notes.left("proxy-pass", &route.place, text);
         }
         settled.push((*index, settled_route));

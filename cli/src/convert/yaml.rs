@@ -380,26 +380,24 @@ impl Matched {
         let prefix = || text(&["prefix"]).map(|prefix| vec![Location::start(prefix)]);
         let segments = || text(&["path_separated_prefix"]).map(Location::below);
         let regex = text(&["safe_regex", "regex"]).map(|expression| vec![Location::whole(expression)]);
-        let paths = ["path", "prefix", "path_separated_prefix"];
-        let has_letters =
-            paths.iter().filter_map(|key| node.get(key)).any(|node| node.text().contains(char::is_alphabetic));
-        let ignores_case = text(&["case_sensitive"]) == Some("false") && has_letters;
-        let plain = || exact().or_else(prefix).or_else(segments).filter(|_| !ignores_case);
-        let template = || {
-            let path = text(&["path_match_policy", "typed_config", "path_template"])?.split(['*', '{']).next()?;
-            Some(vec![Location::start(path)])
-        };
         let known = ["path", "prefix", "path_separated_prefix", "safe_regex", "case_sensitive"];
-        match regex.or_else(plain) {
-            Some(locations) => Matched::new(locations, node, &known),
-            None => {
-                let mut matched = Matched::new(template().unwrap_or(vec![Location::start("/")]), node, &known);
-                if ignores_case || matched.conditions.is_empty() {
-                    matched.conditions.push(if ignores_case { "case_sensitive" } else { "match" }.to_owned());
-                }
-                matched
-            }
+        let mut paths = known[..3].iter().filter_map(|key| node.get(key));
+        // It makes no difference to expressions.
+        let ignores_case =
+            text(&["case_sensitive"]) == Some("false") && paths.any(|path| path.text().contains(char::is_alphabetic));
+        let plain = || exact().or_else(prefix).or_else(segments).filter(|_| !ignores_case);
+        if let Some(locations) = regex.or_else(plain) {
+            return Matched::new(locations, node, &known);
         }
+        let template = text(&["path_match_policy", "typed_config", "path_template"]);
+        let start = template.and_then(|template| template.split(['*', '{']).next()).unwrap_or("/");
+        let mut matched = Matched::new(vec![Location::start(start)], node, &known);
+        if ignores_case {
+            matched.conditions.push("case_sensitive".to_owned());
+        } else if matched.conditions.is_empty() {
+            matched.conditions.push("match".to_owned());
+        }
+        matched
     }
 
     /// What an item of the `matches` of an HTTPRoute matches.
