@@ -498,6 +498,9 @@ fn paths_that_nginx_has_to_read() {
     let locations: Vec<_> = ran.out.lines().filter(|line| line.starts_with("location")).collect();
     let expected = ["'/a;b/'", "= '/a;b'", "= '/c{d}'", "= '/e f'", "/"].map(|path| format!("location {path} {{"));
     assert_eq!(locations, expected, "{}{}", ran.out, ran.err);
+    let ran = cors(&["convert", "--proxy-pass", "http://a/;b", file.to_str().unwrap()], "");
+    let passes: Vec<_> = ran.out.lines().filter(|line| line.contains("proxy_pass")).collect();
+    assert_eq!(passes, ["    proxy_pass  'http://a/;b';"; 5], "{}{}", ran.out, ran.err);
     fs::remove_dir_all(directory).unwrap();
 }
 
