@@ -175,7 +175,7 @@ source_version() {
 
 # The flags that keep the paths of this machine out of what is compiled, as CARGO_ENCODED_RUSTFLAGS takes them. The last one that
 # matches counts. The compiler may be in /usr, where the others may be too. Those of RUSTFLAGS, which cargo then ignores, come first.
-# scripts/build always passes them, so that what is given away and what is tested is compiled once.
+# scripts/build always passes them, so that the module that is released and the one that is tested share one build.
 remap_flags() {
     local flag
     # shellcheck disable=SC2086  # cargo splits them as well
@@ -195,7 +195,8 @@ begin_with_another() {
         [[ -d $other ]] || continue
         rm -rf "$1.new"
         mkdir -p "$1.new"
-        cp -a "$other" "$1.new/"
+        # Cargo holds this lock while it writes there.
+        flock "$other/.cargo-lock" cp -a "$other" "$1.new/"
         mv "$1.new" "$1"
         return
     done

@@ -564,9 +564,21 @@ impl<'n> Converter<'n> {
             let filters = rule.get("filters").map_or(&[][..], Node::items);
             let of_cors = |filter: &&Node| filter.get("type").is_some_and(|kind| kind.text() == "CORS");
             let cors = filters.iter().find(of_cors).and_then(|filter| filter.get("cors"));
-            let draft = cors.and_then(|cors| self.gateway_policy(cors)).unwrap_or_default();
-            let backend = rule.get("backendRefs").and_then(|backends| backends.items().first());
-            let upstream = backend.and_then(|backend| upstream(backend.get("name")?, backend.get("port")));
+            let mut draft = cors.and_then(|cors| self.gateway_policy(cors)).unwrap_or_default();
+            let backends = rule.get("backendRefs").map_or(&[][..], Node::items);
+            if let Some(backend) = backends.iter().find(|backend| any(backend, &|node| node.get("cors").is_some())) {
+                let text = "The policies of backends are left out, and so is that of their rule: the weights decide which one counts";
+                self.notes.left("backends", &self.place(backend), text);
+                draft = Draft::default();
+            }
+            let upstream = match backends {
+                [backend] => backend.get("name").and_then(|name| upstream(name, backend.get("port"))),
+                [] => None,
+                _ => {
+                    self.notes.left("proxy-pass", &place, "The rule gets no proxy_pass: it has several backends");
+                    None
+                }
+            };
             let matches = rule.get("matches").map_or(&[][..], Node::items);
             let mut matched: Vec<_> = matches.iter().map(Matched::by_gateway).collect();
             if matched.is_empty() {
@@ -736,8 +748,13 @@ impl<'n> Converter<'n> {
         for (name, instead) in
             [("filter_enabled", "cors_bypass with a variable of split_clients"), ("shadow_enabled", "cors_dry_run")]
         {
-            if let Some(node) = policies[0].get(name) {
+            if let Some(node) = policies.iter().find_map(|policy| policy.get(name)) {
                 let place = format!("{}:{}", self.name, node.line);
+                let is_never = node.at(&["default_value", "numerator"]).is_some_and(|number| number.text() == "0");
+                if is_never && name == "filter_enabled" {
+                    notes.left(name, &place, "The policy is left out: filter_enabled applies it to no request");
+                    return None;
+                }
                 notes.left(name, &place, format!("{name} depends on the run time of Envoy; write {instead}"));
             }
         }
@@ -1198,6 +1215,8 @@ mod tests {
             (cors("allow_credentials: {value: false}"), of_host.replace(" cors_allow_credentials on;", "")),
             (format!("{{c: {{{proto}, max_age: '5'}}}}"), of_host.replace("60", "5")),
             (format!("{{c: {{config: {{{proto}, max_age: '5'}}}}}}"), of_host.replace("60", "5")),
+            (cors("filter_enabled: {default_value: {numerator: 0, denominator: HUNDRED}}"), String::new()),
+            (cors("filter_enabled: {default_value: {numerator: 1, denominator: HUNDRED}}"), of_host.to_owned()),
             (format!("{{envoy.filters.http.cors: {off}}}"), String::new()),
             (format!("{{own: {off}}}"), String::new()),
             (format!("{{other: {off}}}"), of_host.to_owned()),
@@ -1254,6 +1273,15 @@ mod tests {
         ] {
             let text = format!("rules: [{}]", rules.join(", "));
             assert_eq!(upstreams(&text), (vec![format!("= /x {upstream}")], notes.to_owned()), "{text}");
+        }
+        // Weights decide between several backends.
+        let of_backend = "filters: [{type: CORS, cors: {allowOrigins: ['https://b.example']}}]";
+        for (backends, expected, notes) in [
+            ("{name: b}, {name: c}".to_owned(), vec!["= /x ".to_owned()], "proxy-pass"),
+            (format!("{{name: b, {of_backend}}}"), Vec::new(), "backends"),
+        ] {
+            let text = format!("rules: [{}]", rule("", "a").replace("{name: 'a', port: 80}", &backends));
+            assert_eq!(upstreams(&text), (expected, notes.to_owned()), "{text}");
         }
         // Two objects with the same path.
         let text = format!("rules: [{}]\n---\nrules: [{}]", rule("", "a"), rule("", "b"));
