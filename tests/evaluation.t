@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(25);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(26);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -130,6 +130,10 @@ http {
 
         cors_allow_origin  https://listed.example $by_choice;
 
+        location ~ \.groupless$ {
+            return  200 "'$1'";
+        }
+
         location /inherits {
             cors_expose_headers  X-Own;
             return               200;
@@ -213,6 +217,10 @@ unlike($t->read_file('error.log'), qr/in a variable/,
 	'set: cors off says nothing about the variable');
 is(content(get('/list', $foo, @server)), $foo, 'set: a list');
 is(content(get('/any', $foo, @server)), $foo, 'set: any origin');
+
+# nginx then counts captures that are nowhere.
+is(content(get('/x.groupless', $foo, @server)), "''",
+	'captures: an expression without groups');
 
 # It is as it was when the request came.
 is(cors(get('/redirects', $foo, @server)), '404 Vary: Origin',

@@ -21,7 +21,9 @@ impl<'r> Request<'r> {
         /// Most expressions have no more than fifteen groups, and take two numbers for each and two for the whole.
         const MOST: usize = 32;
         let r = self.fields();
-        let (count, data) = (r.ncaptures, r.captures_data);
+        // An expression without groups leaves two where no memory may be.
+        let count = if r.captures.is_null() { 0 } else { r.ncaptures };
+        let data = r.captures_data;
         let mut few = [0; MOST];
         let copies = match count <= MOST {
             true => few.as_mut_ptr(),
