@@ -177,7 +177,7 @@ sub refuse {
 	$t->write_file('error.log', '');
 	$t->reload();
 	my $said = '';
-	for (1 .. 300) {
+	for (1 .. 300 * ($ENV{TEST_NGINX_PATIENCE} // 1)) {
 		$said = $t->read_file('error.log');
 		last if $said =~ /\[emerg\]/;
 		select undef, undef, undef, 0.02;
