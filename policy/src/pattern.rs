@@ -357,4 +357,18 @@ mod tests {
             assert_eq!(set.matches(origin.as_bytes()), covered, "{origin}");
         }
     }
+
+    #[test]
+    fn the_longest_patterns() {
+        for host in [240, 250, 251] {
+            let host = "a".repeat(60) + &".b".repeat((host - 60) / 2) + &"c".repeat(host % 2);
+            for port in ["", ":*", ":65535"] {
+                let set = patterns(&[&format!("https://*.{host}{port}")]);
+                let port = port.replace('*', "1");
+                assert!(set.matches(format!("https://x.{host}{port}").as_bytes()), "{host}{port}");
+                assert!(!set.matches(format!("https://x{host}{port}").as_bytes()), "{host}{port}");
+                assert!(!set.matches(format!("https://x.y.{host}-{port}").as_bytes()), "{host}{port}");
+            }
+        }
+    }
 }
