@@ -2,7 +2,6 @@
 //! Values that may contain variables (<https://nginx.org/en/docs/dev/development_guide.html#http_complex_values>).
 
 use std::ffi::c_void;
-use std::mem;
 use std::ptr::{self, NonNull};
 
 use ngx::ffi::{
@@ -73,17 +72,17 @@ impl Predicates {
     /// Whether one of the values is neither empty nor `0` for a request.
     pub fn test(self, r: &mut Request<'_>) -> Result<bool, OutOfMemory> {
         // SAFETY: the array is what `ngx_http_set_predicate_slot` made, and lives as long as the configuration.
-        let mut one = unsafe { self.0.read() };
+        let all = unsafe { self.0.as_ref() };
         // One at a time, so that each sees the location's captures.
-        for _ in 0..mem::replace(&mut one.nelts, 1) {
-            // SAFETY: as above; nginx only reads the array.
-            match r.keeping_captures(|r| unsafe { ngx_http_test_predicates(r.as_ptr(), &mut one) })? {
-                code if code == NGX_OK as ngx_int_t => {}
-                code if code == NGX_DECLINED as ngx_int_t => return Ok(true),
-                _ => return Err(OutOfMemory),
+        if all.nelts == 1 {
+            return test(r, all);
+        }
+        for at in 0..all.nelts {
+            // SAFETY: there is an element.
+            let elts = unsafe { all.elts.byte_add(at * all.size) };
+            if test(r, &ngx_array_t { elts, nelts: 1, ..*all })? {
+                return Ok(true);
             }
-            // SAFETY: it stays within the array or at its end.
-            one.elts = unsafe { one.elts.byte_add(one.size) };
         }
         Ok(false)
     }
@@ -91,5 +90,15 @@ impl Predicates {
     /// What tells these from other predicates.
     pub fn identity(self) -> *const c_void {
         self.0.as_ptr().cast_const().cast()
+    }
+}
+
+fn test(r: &mut Request<'_>, predicates: &ngx_array_t) -> Result<bool, OutOfMemory> {
+    let predicates = ptr::from_ref(predicates).cast_mut();
+    // SAFETY: nginx only reads the array.
+    match r.keeping_captures(|r| unsafe { ngx_http_test_predicates(r.as_ptr(), predicates) })? {
+        code if code == NGX_OK as ngx_int_t => Ok(false),
+        code if code == NGX_DECLINED as ngx_int_t => Ok(true),
+        _ => Err(OutOfMemory),
     }
 }

@@ -18,12 +18,23 @@ impl<'r> Request<'r> {
         &mut self,
         evaluate: impl FnOnce(&mut Request<'r>) -> T,
     ) -> Result<T, OutOfMemory> {
+        let r = self.fields();
+        // An expression without groups leaves two where no memory may be.
+        if r.ncaptures > 0 && !r.captures.is_null() {
+            return self.copying_captures(evaluate);
+        }
+        let result = evaluate(self);
+        self.fields_mut().ncaptures = 0;
+        Ok(result)
+    }
+
+    #[cfg(ngx_feature = "pcre")]
+    #[inline(never)]
+    fn copying_captures<T>(&mut self, evaluate: impl FnOnce(&mut Request<'r>) -> T) -> Result<T, OutOfMemory> {
         /// Most expressions have no more than fifteen groups, and take two numbers for each and two for the whole.
         const MOST: usize = 32;
         let r = self.fields();
-        // An expression without groups leaves two where no memory may be.
-        let count = if r.captures.is_null() { 0 } else { r.ncaptures };
-        let data = r.captures_data;
+        let (count, data) = (r.ncaptures, r.captures_data);
         let mut few = [0; MOST];
         let copies = match count <= MOST {
             true => few.as_mut_ptr(),
@@ -33,10 +44,8 @@ impl<'r> Request<'r> {
         if copies.is_null() {
             return Err(OutOfMemory);
         }
-        if count > 0 {
-            // SAFETY: that many are there, and there is as much room.
-            unsafe { ptr::copy_nonoverlapping(r.captures, copies, count) };
-        }
+        // SAFETY: that many are there, and there is as much room.
+        unsafe { ptr::copy_nonoverlapping(r.captures, copies, count) };
         let result = evaluate(self);
         let r = self.fields_mut();
         r.captures_data = data;
