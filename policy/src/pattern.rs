@@ -359,9 +359,27 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_patterns() {
-        for host in [240, 250, 251] {
-            let host = "a".repeat(60) + &".b".repeat((host - 60) / 2) + &"c".repeat(host % 2);
+    fn equal_hashes_are_not_enough() {
+        // The place in the table and the key there are the same for both.
+        let is_alike = |one: &str, other: &str| {
+            let hash = |end: &str| end_hash(8, end.as_bytes());
+            one.len() == other.len() && (hash(one) ^ hash(other)) & 0xffff_0007 == 0
+        };
+        for (before, after) in [(".", ".example"), (".exampl.", ""), (".example.", ".a-longer.example")] {
+            let end = |i: u32| format!("{before}x{i:06x}{after}");
+            let other = (1..1 << 24).map(end).find(|other| is_alike(&end(0), other)).unwrap();
+            let mut set = patterns(&[&format!("https://*{}", end(0))]);
+            set.shapes.fixed.last = u64::MAX;
+            assert!(set.matches(format!("https://a{}", end(0)).as_bytes()));
+            assert!(!set.matches(format!("https://a{other}").as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn patterns_of_all_lengths() {
+        for length in 2..=251_usize {
+            let host = "a.".repeat(length.div_ceil(2) - 1) + &"a".repeat(2 - length % 2);
+            assert_eq!(host.len(), length);
             for port in ["", ":*", ":65535"] {
                 let set = patterns(&[&format!("https://*.{host}{port}")]);
                 let port = port.replace('*', "1");
