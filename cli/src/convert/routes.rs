@@ -3,6 +3,9 @@
 
 use std::cmp::Reverse;
 
+use percent_encoding::percent_decode_str;
+use regex::Regex;
+
 use super::draft::{quoted, Draft, Notes};
 use super::Part;
 
@@ -32,8 +35,8 @@ impl Location {
 
     /// For all paths that start with this one.
     pub fn start(path: &str) -> Location {
-        let path = if path.is_empty() { "/" } else { path };
-        Location::new(Kind::Prefix, path.to_owned(), path)
+        let path = if path.is_empty() { "/".to_owned() } else { decoded(path) };
+        Location::new(Kind::Prefix, path.clone(), &path)
     }
 
     /// The locations for a path and all below it: for `/api`, also `/api/x`, but not `/apis`.
@@ -48,11 +51,13 @@ impl Location {
 
     /// For this path alone.
     pub fn exact(path: &str) -> Location {
-        Location::new(Kind::Exact, format!("= {path}"), path)
+        let path = decoded(path);
+        Location::new(Kind::Exact, format!("= {path}"), &path)
     }
 
     /// For an expression that matches the whole of a path.
     pub fn whole(expression: &str) -> Location {
+        let expression = &*without_names(expression);
         // Without a group, `^` and `$` belong to the first and the last alternative.
         let anchored = match expression.contains('|') {
             true => format!("^(?:{expression})$"),
@@ -98,6 +103,19 @@ impl Location {
             (_, Kind::Prefix) => self.start.starts_with(&other.start),
             (_, Kind::Exact) => false,
         }
+    }
+}
+
+/// A path as nginx compares it with locations.
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8().map_or_else(|_| path.to_owned(), |decoded| decoded.into_owned())
+}
+
+/// An expression without the names of its groups, which would become variables of nginx.
+fn without_names(expression: &str) -> String {
+    match Regex::new(r"(^|[^\\])\(\?P?<[A-Za-z_]\w*>") {
+        Ok(named) => named.replace_all(expression, "$1(?:").into_owned(),
+        Err(_) => expression.to_owned(),
     }
 }
 

@@ -571,7 +571,18 @@ impl<'n> Converter<'n> {
                 self.notes.left("backends", &self.place(backend), text);
                 draft = Draft::default();
             }
+            let is_rewrite = |filter: &&Node| {
+                filter.get("type").is_some_and(|kind| matches!(kind.text(), "URLRewrite" | "RequestRedirect"))
+            };
             let upstream = match backends {
+                _ if filters.iter().any(|filter| is_rewrite(&filter)) => {
+                    self.notes.left(
+                        "rewrite",
+                        &place,
+                        "The rule gets no proxy_pass: it rewrites or redirects requests",
+                    );
+                    None
+                }
                 [backend] => backend.get("name").and_then(|name| upstream(name, backend.get("port"))),
                 [] => None,
                 _ => {
@@ -695,7 +706,14 @@ impl<'n> Converter<'n> {
             draft = self.envoy_policy(&around.policies).unwrap_or_default();
         }
         let matched = node.get("match").map_or_else(Matched::everything, Matched::by_envoy);
-        let upstream = node.at(&["route", "cluster"]).map(|cluster| format!("http://{}", cluster.text()));
+        let mut upstream = node.at(&["route", "cluster"]).map(|cluster| format!("http://{}", cluster.text()));
+        let is_rewrite = |(key, _): &(String, Node)| key.contains("rewrite");
+        let rewrites = node.get("route").is_some_and(|route| route.pairs().iter().any(is_rewrite));
+        if rewrites || node.get("redirect").or(node.get("direct_response")).is_some() {
+            let text = "The route gets no proxy_pass: it rewrites or redirects requests, or answers them";
+            self.notes.left("rewrite", &place, text);
+            upstream = None;
+        }
         self.push(&around.hosts, &matched, &draft, upstream.as_ref(), &place);
     }
 
@@ -750,7 +768,9 @@ impl<'n> Converter<'n> {
         {
             if let Some(node) = policies.iter().find_map(|policy| policy.get(name)) {
                 let place = format!("{}:{}", self.name, node.line);
-                let is_never = node.at(&["default_value", "numerator"]).is_some_and(|number| number.text() == "0");
+                // A zero may be left out.
+                let is_zero = |value: &Node| value.get("numerator").is_none_or(|number| number.text() == "0");
+                let is_never = node.get("default_value").is_some_and(is_zero);
                 if is_never && name == "filter_enabled" {
                     notes.left(name, &place, "The policy is left out: filter_enabled applies it to no request");
                     return None;
@@ -1080,6 +1100,8 @@ mod tests {
             ("/v[0-9]+", "~ ^/v[0-9]+$"),
             ("/api/v1|/other", "~ ^(?:/api/v1|/other)$"),
             ("/(a|b)", "~ ^(?:/(a|b))$"),
+            // Groups with names would be variables of nginx.
+            (r"/(?P<uri>a)(?<host>b)\(?<x>c", r"~ ^/(?:a)(?:b)\(?<x>c$"),
             ("^/a$|^/b{2}$", "~ '^(?:^/a$|^/b{2}$)$'"),
         ] {
             let cors = "typed_per_filter_config: {a: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
@@ -1154,6 +1176,8 @@ mod tests {
             (route("prefix: /, query_parameters: [{name: a}]", "a"), "", "condition ambiguous"),
             (route("prefix: /, grpc: {}", "a"), "", "condition ambiguous"),
             (route("prefix: /, headers: [], case_sensitive: true", "a"), "/: a", ""),
+            // nginx compares paths as they are without percent-encoding.
+            (route("path: /a%2db", "a") + &route("prefix: /%C3%A9/", "a"), "= /a-b: a|/é/: a", ""),
             // All have the same, or not.
             (route(&format!("prefix: /, {header}"), "a") + &route("prefix: /", "a"), "/: a", "condition"),
             (route(&format!("prefix: /x, {header}"), "a") + &route("prefix: /", "a"), "/x: a|/: a", "condition"),
@@ -1216,6 +1240,7 @@ mod tests {
             (format!("{{c: {{{proto}, max_age: '5'}}}}"), of_host.replace("60", "5")),
             (format!("{{c: {{config: {{{proto}, max_age: '5'}}}}}}"), of_host.replace("60", "5")),
             (cors("filter_enabled: {default_value: {numerator: 0, denominator: HUNDRED}}"), String::new()),
+            (cors("filter_enabled: {default_value: {denominator: HUNDRED}}"), String::new()),
             (cors("filter_enabled: {default_value: {numerator: 1, denominator: HUNDRED}}"), of_host.to_owned()),
             (format!("{{envoy.filters.http.cors: {off}}}"), String::new()),
             (format!("{{own: {off}}}"), String::new()),
@@ -1283,11 +1308,20 @@ mod tests {
             let text = format!("rules: [{}]", rule("", "a").replace("{name: 'a', port: 80}", &backends));
             assert_eq!(upstreams(&text), (expected, notes.to_owned()), "{text}");
         }
+        for kind in ["URLRewrite", "RequestRedirect"] {
+            let text = format!("rules: [{}]", rule("", "a").replace("[{type", &format!("[{{type: {kind}}}, {{type")));
+            assert_eq!(upstreams(&text), (vec!["= /x ".to_owned()], "rewrite".to_owned()), "{text}");
+        }
         // Two objects with the same path.
         let text = format!("rules: [{}]\n---\nrules: [{}]", rule("", "a"), rule("", "b"));
         assert_eq!(upstreams(&text), (vec!["= /x ".to_owned()], "proxy-pass".to_owned()));
         let cors = "typed_per_filter_config: {c: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
-        for (cluster, upstream, notes) in [("app", "http://app", ""), ("outbound|80||svc", "", "proxy-pass")] {
+        for (cluster, upstream, notes) in [
+            ("app", "http://app", ""),
+            ("outbound|80||svc", "", "proxy-pass"),
+            ("app', prefix_rewrite: '/y", "", "rewrite"),
+            ("app'}, redirect: {host_redirect: 'b.example", "", "rewrite"),
+        ] {
             let text = format!("routes: [{{match: {{path: /x}}, route: {{cluster: '{cluster}'}}, {cors}}}]");
             assert_eq!(upstreams(&text), (vec![format!("= /x {upstream}")], notes.to_owned()), "{text}");
         }
