@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
-use super::system;
+use super::system::{self, Contents};
 
 /// What changes if a file is written or replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl From<io::Error> for NotRead {
 }
 
 /// Reads a file of at most `most` bytes. It is copied, because a file that is mapped may be cut while it is looked at.
-pub fn read(path: &Path, most: usize) -> Result<(Identity, Vec<u8>), NotRead> {
+pub fn read(path: &Path, most: usize) -> Result<(Identity, Contents), NotRead> {
     // A device might do something if it is opened.
     let regular = |metadata: &Metadata| if metadata.is_file() { Ok(()) } else { Err(NotRead::NotRegular) };
     regular(&system::metadata(path)?)?;
@@ -59,7 +59,7 @@ pub fn read(path: &Path, most: usize) -> Result<(Identity, Vec<u8>), NotRead> {
     let size = usize::try_from(metadata.size()).ok().filter(|size| *size <= most).ok_or(NotRead::TooLarge)?;
     let unless_written = || if system::is_open_for_writing(&file) { Err(NotRead::Changing) } else { Ok(()) };
     unless_written()?;
-    let contents = system::read(&file, size, most + 1)?;
+    let contents = system::read(&file, size)?;
     unless_written()?;
     let identity = Identity::new(&metadata);
     if contents.len() != size || Identity::of(path)? != identity {

@@ -5,10 +5,12 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
+use std::ops::Deref;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
+use std::slice;
 use std::thread::{self, JoinHandle};
 
 use libc::{c_int, c_short, off_t};
@@ -92,10 +94,14 @@ fn fallocate(file: &OwnedFd, mode: c_int, start: usize, len: usize) -> io::Resul
 
 /// Maps a file, for this process and those that it forks.
 pub fn map(file: &OwnedFd, size: usize) -> io::Result<NonNull<u8>> {
+    map_as(libc::MAP_SHARED, file.as_raw_fd(), size)
+}
+
+fn map_as(flags: c_int, file: c_int, size: usize) -> io::Result<NonNull<u8>> {
     attempt(|| {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: the system chooses a place where nothing is.
-        let at = unsafe { libc::mmap(ptr::null_mut(), size, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        let at = unsafe { libc::mmap(ptr::null_mut(), size, protection, flags, file, 0) };
         match NonNull::new(at) {
             Some(at) if at.as_ptr() != libc::MAP_FAILED => Ok(at.cast()),
             _ => Err(io::Error::last_os_error()),
@@ -165,11 +171,45 @@ pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     Ok((file, metadata))
 }
 
-/// Reads up to `most` bytes of a file.
-pub fn read(file: &File, size: usize, most: usize) -> io::Result<Vec<u8>> {
-    let mut contents = Vec::new();
-    attempt(|| contents.try_reserve_exact(size.min(most) + 1).map_err(|_| ErrorKind::OutOfMemory.into()))?;
-    attempt(|| file.take(most as u64).read_to_end(&mut contents))?;
+/// The contents of a file, in memory that the system gets back when they are dropped. `malloc` may keep what it has had, and would with large
+/// files.
+pub struct Contents {
+    at: NonNull<u8>,
+    size: usize,
+    len: usize,
+}
+
+impl Deref for Contents {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `read` has written that many bytes.
+        unsafe { slice::from_raw_parts(self.at.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        // SAFETY: `read` has mapped it.
+        unsafe { unmap(self.at, self.size) };
+    }
+}
+
+/// Reads a file of `size` bytes, and one more if it has grown.
+pub fn read(mut file: &File, size: usize) -> io::Result<Contents> {
+    let size = size + 1;
+    let at = map_as(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, size)?;
+    let mut contents = Contents { at, size, len: 0 };
+    // SAFETY: it has been mapped, is all zero, and nobody else uses it.
+    let memory = unsafe { slice::from_raw_parts_mut(at.as_ptr(), size) };
+    attempt(|| loop {
+        match file.read(&mut memory[contents.len..]) {
+            Ok(0) => return Ok(()),
+            Ok(count) => contents.len += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    })?;
     Ok(contents)
 }
 
