@@ -360,7 +360,7 @@ impl Matched {
         Matched { locations: vec![Location::start("/")], conditions: Vec::new() }
     }
 
-    /// What matches some locations, and all else that an object has but for some keys.
+    /// Matches these locations. Each key of the object that is not known is a condition.
     fn new(locations: Vec<Location>, node: &Node, known: &[&str]) -> Matched {
         let is_condition = |(key, value): &&(String, Node)| {
             let is_empty = match &value.kind {
