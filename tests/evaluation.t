@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(26);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(40);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -43,6 +43,23 @@ http {
     map $http_x $by_x {
         "~^(y)(e)s$"  "";
         default       "";
+    }
+
+    # These two take the captures for themselves.
+    map $http_x $ending {
+        "~^(.*)-(.*)$"  .example;
+        default         .example;
+    }
+
+    map $http_x $fresh_ending {
+        volatile;
+        "~^(.*)-(.*)$"  .example;
+        default         .example;
+    }
+
+    # This one has those of the location.
+    map $1 $same {
+        default  $1;
     }
 
     map $chosen $by_choice {
@@ -81,6 +98,32 @@ http {
         location ~ ^/value/(\w+)$ {
             cors_allow_origin  "${by_x}https://$1.example";
             return             200;
+        }
+
+        location ~ ^/beside/(\w+)$ {
+            cors_allow_origin  "https://$1$ending";
+            return             200 $1;
+        }
+
+        location ~ ^/fresh/(\w+)$ {
+            cors_allow_origin  "https://$1$fresh_ending$fresh_ending";
+            return             200 $1;
+        }
+
+        location ~ ^/same/(\w+)$ {
+            cors_allow_origin  "https://$1$ending.$same";
+            return             200 $1;
+        }
+
+        location /no-captures {
+            cors_allow_origin  "https://$1$2a$ending";
+            return             200 "'$1'";
+        }
+
+        location ~ ^/skips/(\w+)$ {
+            cors_allow_origin  https://one.example;
+            cors_bypass        "" "$1$by_x";
+            return             200 $1;
         }
 
         location ~ ^/many/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)(l)(m)(n)(o)(p)$ {
@@ -201,6 +244,29 @@ is(cors(get('/value/abc', $abc, 'X: no')),
 	'captures: behind an expression that does not match');
 is(cors(get('/value/xyz', $abc, 'X: no')), '200 Vary: Origin',
 	'captures: others behind an expression that does not match');
+
+# nginx learns a value's length before it writes it. Between the two, neither
+# the captures nor the variables may change.
+my $long = 'X: ' . 'https://evil.example/' x 100 . '-b';
+for my $x ('X: none', 'X: a-b', $long) {
+	my $named = length($x) > 100 ? 'long' : $x;
+	is(cors(get('/beside/abc', $abc, $x)),
+		"200 -Allow-Origin: $abc; Vary: Origin",
+		"beside an expression, $named");
+	is(cors(get('/fresh/abc', "$abc.example", $x)),
+		"200 -Allow-Origin: $abc.example; Vary: Origin",
+		"beside an expression that is matched each time, $named");
+	is(cors(get('/no-captures', 'https://a.example', $x)),
+		'200 -Allow-Origin: https://a.example; Vary: Origin',
+		"beside an expression, no captures, $named");
+	is(cors(get('/same/abc', 'https://abc.example.abc', $x)),
+		'200 -Allow-Origin: https://abc.example.abc; Vary: Origin',
+		"beside an expression and a map of the captures, $named");
+}
+is(cors(get('/skips/0', $evil, 'X: ' . 'yes' x 100)), '200 Vary: Origin',
+	'bypass: beside an expression, zero');
+is(cors(get('/skips/1', $evil, 'X: yes')), '200',
+	'bypass: beside an expression, one');
 
 $response = get('/many/abcdefghijklmnop', $one);
 is(cors($response), "200 -Allow-Origin: $one; Vary: Origin", 'sixteen groups');

@@ -3,11 +3,13 @@
 
 #[cfg(ngx_feature = "pcre")]
 use std::ffi::c_int;
-use std::{mem, ptr};
+use std::{mem, ptr, slice};
 
-use ngx::ffi::{ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_variable_t, ngx_http_variable_value_t};
+use ngx::ffi::{
+    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_variable_t, ngx_http_variable_value_t, ngx_uint_t,
+};
 
-use super::fallible::ngx_palloc;
+use super::fallible::{ngx_http_get_flushed_variable, ngx_palloc};
 use super::request::Request;
 use super::OutOfMemory;
 
@@ -66,29 +68,75 @@ impl<'r> Request<'r> {
         Ok(evaluate(self))
     }
 
+    /// Calls `evaluate` for a value with these variables after they have been evaluated, each with the captures of the location.
+    /// nginx reads a value twice, to learn its length and to write it: an expression that a variable evaluated in between would
+    /// give the captures in it another length.
+    ///
+    /// # Safety
+    /// `variables` are the indices of variables, and end with -1.
+    #[cold]
+    pub(super) unsafe fn after_variables<T>(
+        &mut self,
+        variables: *const ngx_uint_t,
+        evaluate: impl FnOnce(&mut Request<'r>) -> T,
+    ) -> Result<T, OutOfMemory> {
+        // SAFETY: the caller's promise.
+        let variables = unsafe {
+            let count = (0..).take_while(|&at| *variables.add(at) != ngx_uint_t::MAX).count();
+            slice::from_raw_parts(variables, count)
+        };
+        for &index in variables {
+            // SAFETY: `index` is a variable's.
+            let value = self.keeping_captures(|r| unsafe { ngx_http_get_flushed_variable(r.as_ptr(), index) })?;
+            if value.is_null() {
+                return Err(OutOfMemory);
+            }
+        }
+        let own = self.copy_variables()?;
+        for &index in variables {
+            // SAFETY: as above. nginx evaluates a variable that is not cacheable once more.
+            unsafe { (*self.fields().variables.add(index)).set_no_cacheable(0) };
+        }
+        let result = evaluate(self);
+        self.fields_mut().variables = own;
+        Ok(result)
+    }
+
     /// Calls `evaluate` and discards the cached values of the variables that it reads, so that later readers evaluate them again.
     /// `$request_id` is kept, because it would be another one. `evaluate` must not call [`kept`](Request::kept).
     pub fn forgetting_variables<T>(&mut self, evaluate: impl FnOnce(&mut Request<'r>) -> T) -> Result<T, OutOfMemory> {
-        let r = self.fields();
-        // SAFETY: `ngx_http_core_module` has made its configuration, and a request has a value for each indexed variable.
-        let (known, memory) = unsafe {
-            let core = *r.main_conf.add((*ptr::addr_of!(ngx_http_core_module)).ctx_index);
-            let known = (*core.cast::<ngx_http_core_main_conf_t>()).variables.as_slice::<ngx_http_variable_t>();
-            (known, ngx_palloc(r.pool, known.len() * size_of::<ngx_http_variable_value_t>()))
-        };
-        let copies = memory.cast::<ngx_http_variable_value_t>();
+        let own = self.copy_variables()?;
+        let result = evaluate(self);
+        let copies = mem::replace(&mut self.fields_mut().variables, own);
+        if let Some(at) = self.known_variables().iter().position(|variable| variable.name.as_bytes() == b"request_id") {
+            // SAFETY: both have a value for it.
+            unsafe { *own.add(at) = *copies.add(at) };
+        }
+        Ok(result)
+    }
+
+    /// Has the request use a copy of its variables' values, and returns its own.
+    fn copy_variables(&mut self) -> Result<*mut ngx_http_variable_value_t, OutOfMemory> {
+        let count = self.known_variables().len();
+        let r = self.fields_mut();
+        // SAFETY: the request's pool.
+        let copies = unsafe { ngx_palloc(r.pool, count * size_of::<ngx_http_variable_value_t>()) };
+        let copies = copies.cast::<ngx_http_variable_value_t>();
         if copies.is_null() {
             return Err(OutOfMemory);
         }
-        // SAFETY: both have that many values, and do not overlap.
-        unsafe { ptr::copy_nonoverlapping(r.variables, copies, known.len()) };
-        let variables = mem::replace(&mut self.fields_mut().variables, copies);
-        let result = evaluate(self);
-        self.fields_mut().variables = variables;
-        if let Some(at) = known.iter().position(|variable| variable.name.as_bytes() == b"request_id") {
-            // SAFETY: both have a value for it.
-            unsafe { *variables.add(at) = *copies.add(at) };
+        // SAFETY: a request has a value for each indexed variable; the two do not overlap.
+        unsafe { ptr::copy_nonoverlapping(r.variables, copies, count) };
+        Ok(mem::replace(&mut r.variables, copies))
+    }
+
+    /// The variables that have an index.
+    fn known_variables(&self) -> &'r [ngx_http_variable_t] {
+        let r = self.fields();
+        // SAFETY: `ngx_http_core_module` has made its configuration, which lives as long as any request.
+        unsafe {
+            let core = *r.main_conf.add((*ptr::addr_of!(ngx_http_core_module)).ctx_index);
+            (*core.cast::<ngx_http_core_main_conf_t>()).variables.as_slice()
         }
-        Ok(result)
     }
 }

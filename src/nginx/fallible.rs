@@ -53,6 +53,8 @@ fallible! {
     REQUEST ngx_http_complex_value(
         r: *mut ngx_http_request_t, value: *mut ngx_http_complex_value_t, result: *mut ngx_str_t
     ) -> ngx_int_t, NGX_ERROR as ngx_int_t;
+    REQUEST ngx_http_get_flushed_variable(r: *mut ngx_http_request_t, index: ngx_uint_t)
+        -> *mut ngx_http_variable_value_t, null_mut();
     REQUEST ngx_http_test_predicates(r: *mut ngx_http_request_t, predicates: *mut ngx_array_t)
         -> ngx_int_t, NGX_ERROR as ngx_int_t;
     REQUEST ngx_http_discard_request_body(r: *mut ngx_http_request_t)
