@@ -186,6 +186,9 @@ remap_flags() {
         "$(rustc --print sysroot)" "${CARGO_HOME:-${HOME:-}/.cargo}" "$ROOT"
 }
 
+# Where in a target directory cargo puts what is for another machine than the compiler's.
+MACHINE=${CARGO_BUILD_TARGET:+/$CARGO_BUILD_TARGET}
+
 # begin_with_another TARGET_DIR: starts a target directory of cargo's with what another one has compiled. Crates that do not depend on
 # nginx come out the same.
 begin_with_another() {
@@ -203,7 +206,7 @@ begin_with_another() {
 }
 
 # The command cors, as others get it.
-COMMAND=$ROOT/target/command/command/cors
+COMMAND=$ROOT/target/command$MACHINE/command/cors
 
 # command_cargo SUBCOMMAND ARGUMENT...: cargo for the command cors, always in the same profile and place, so that what it consists
 # of is compiled once.
