@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(45);
+my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(50);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -170,6 +170,9 @@ like(line($t, preflight('/', $app, 'PUT', 'x-one,x-two')),
 like(line($t, preflight('/', $app, 'PUT', join ',', map { "x-$_" } 1 .. 20)),
 	qr/headers "x-1", .*, "x-16", \.\.\. are not in cors_allow_headers$context/,
 	'preflight: many headers');
+like(line($t, preflight('/', $app, 'PUT', join ',', map { "x-$_" } 1 .. 16)),
+	qr/headers "x-1", [^.]*, "x-16" are not in cors_allow_headers$context/,
+	'preflight: as many headers as a line has');
 like(line($t, preflight('/', $app, 'DELETE', 'x-two')),
 	qr/cors: method "DELETE" is not in cors_allow_methods, header "x-two" is not in cors_allow_headers$context/,
 	'preflight: the method and a header');
@@ -178,8 +181,17 @@ like(line($t, get('/enforce', $evil)),
 	qr/\[info\] .*cors: rejected, origin "\Q$evil\E" is not allowed.*$context/,
 	'enforced');
 like(line($t, request('POST', '/enforce', 'Sec-Fetch-Site: cross-site',
-	'Content-Length: 0')), qr/cors: rejected, .*$context/,
+	'Content-Length: 0')),
+	qr/cors: rejected, Sec-Fetch-Site is "cross-site" and there is no .*$context/,
 	'enforced: no origin');
+like(line($t, request('POST', '/enforce', 'Sec-Fetch-Site: same-site',
+	'Content-Length: 0')),
+	qr/cors: rejected, Sec-Fetch-Site is "same-site" and there is no .*$context/,
+	'enforced: no origin, same site');
+like(line($t, request('POST', '/enforce', 'Sec-Fetch-Site: elsewhere',
+	'Content-Length: 0')),
+	qr/cors: rejected, Sec-Fetch-Site is not a browser's and .*$context/,
+	'enforced: no origin, no value of a browser');
 
 like(line($t, get('/dry', $evil)), qr/$origin.* \(dry run\)$context/, 'dry run');
 like(line($t, preflight('/dry', $evil)), qr/$origin.* \(dry run\)$context/,
@@ -243,6 +255,12 @@ like(line($t, preflight('/', $app, 'PUT', "x-\"\xff")), qr/cors: header "[ -~]*$
 	'escaped: header');
 like(line($t, preflight('/', $app, "DEL\"\xff")), qr/cors: method "[ -~]*$/,
 	'escaped: method');
+
+my $longest = 'https://' . 'a' x 248;
+like(line($t, get('/', $longest)), qr/origin "\Q$longest\E" is not/,
+	'as long as a line has it');
+like(line($t, get('/', "${longest}a")), qr/origin "\Q$longest\E\.\.\." is not/,
+	'longer than a line has it');
 
 ###############################################################################
 
