@@ -27,7 +27,7 @@ const CONFIGURATION: &str = r#"http {
 
 /// A directory of its own for each test.
 fn directory(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("cors-cli-{}-{name}", std::process::id()));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).unwrap();
     path
