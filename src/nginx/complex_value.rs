@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 
 use ngx::ffi::{
     ngx_array_t, ngx_command_t, ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_int_t, ngx_str_t,
-    NGX_DECLINED, NGX_OK,
+    ngx_uint_t, NGX_DECLINED, NGX_OK,
 };
 
 use super::configuration::Configuration;
@@ -19,14 +19,14 @@ use super::OutOfMemory;
 /// A value that is evaluated for each request.
 pub struct ComplexValue {
     compiled: ngx_http_complex_value_t,
-    reads_captures: bool,
+    /// Its variables, if it also has captures.
+    variables: Option<NonNull<ngx_uint_t>>,
 }
 
 impl ComplexValue {
     /// Compiles `value`, an argument of the directive that is being read; `None` if that fails: nginx has logged why.
     pub fn compile(cf: &mut Configuration<'_>, value: &ngx_str_t) -> Option<ComplexValue> {
         let mut value = *value;
-        let reads_captures = reads_captures(value.as_bytes());
         // SAFETY: all zero is what nginx's own modules start from.
         let mut compiled: ngx_http_complex_value_t = unsafe { std::mem::zeroed() };
         // SAFETY: all zero is what nginx's own modules start from.
@@ -36,17 +36,24 @@ impl ComplexValue {
         request.complex_value = &mut compiled;
         // SAFETY: the three pointers are valid for the call.
         let result = unsafe { ngx_http_compile_complex_value(&mut request) };
-        (result == NGX_OK as ngx_int_t).then_some(ComplexValue { compiled, reads_captures })
+        let variables = variables_beside_captures(&compiled);
+        (result == NGX_OK as ngx_int_t).then_some(ComplexValue { compiled, variables })
     }
 
     /// The value for a request; `None` if nginx could not evaluate it.
     pub fn evaluate<'r>(&self, r: &mut Request<'r>) -> Option<&'r [u8]> {
+        match self.variables {
+            // SAFETY: the list is nginx's, of this value.
+            Some(variables) => unsafe { r.after_variables(variables, |r| self.read(r)) }.ok()?,
+            None => self.read(r),
+        }
+    }
+
+    fn read<'r>(&self, r: &mut Request<'r>) -> Option<&'r [u8]> {
         let mut result = ngx_str_t::empty();
         let value = ptr::from_ref(&self.compiled).cast_mut();
         // SAFETY: nginx only reads the compiled value.
-        let code = evaluate(r, &self.compiled, self.reads_captures, |r| unsafe {
-            ngx_http_complex_value(r.as_ptr(), value, &mut result)
-        });
+        let code = r.keeping_captures(|r| unsafe { ngx_http_complex_value(r.as_ptr(), value, &mut result) });
         // SAFETY: the result lives in the request's pool or longer.
         code.is_ok_and(|code| code == NGX_OK as ngx_int_t).then(|| unsafe { r.slice(&result) })
     }
@@ -57,14 +64,13 @@ impl ComplexValue {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Predicates {
     array: NonNull<ngx_array_t>,
-    reads_captures: bool,
+    /// Whether it is one, which nginx can test as it is.
+    is_one: bool,
 }
 
 impl Predicates {
     /// Adds the arguments of the directive that is being read to `predicates`; `Err` if that fails: nginx has logged why.
     pub fn read(cf: &mut Configuration<'_>, predicates: Option<Predicates>) -> Result<Option<Predicates>, ()> {
-        let before = predicates.is_some_and(|predicates| predicates.reads_captures);
-        let reads_captures = before || cf.arguments().iter().any(|value| reads_captures(value.as_bytes()));
         // `ngx_http_set_predicate_slot` starts an array if it finds NGX_CONF_UNSET_PTR, and adds to it if it finds one.
         let mut array: *mut ngx_array_t = match predicates {
             Some(Predicates { array, .. }) => array.as_ptr(),
@@ -75,28 +81,40 @@ impl Predicates {
         // SAFETY: with offset 0, `field` is the pointer that the function sets; it reads the arguments from `cf`.
         let result = unsafe { ngx_http_set_predicate_slot(cf.as_ptr(), &mut command, field) };
         if result.is_null() {
-            return Ok(NonNull::new(array).map(|array| Predicates { array, reads_captures }));
+            return Ok(NonNull::new(array).map(|array| {
+                let predicates = Predicates { array, is_one: false };
+                let values = predicates.values();
+                Predicates {
+                    is_one: values.len() == 1 && variables_beside_captures(&values[0]).is_none(),
+                    ..predicates
+                }
+            }));
         }
         Err(())
+    }
+
+    fn values(&self) -> &[ngx_http_complex_value_t] {
+        // SAFETY: the array is what `ngx_http_set_predicate_slot` made of such values.
+        unsafe { self.array.as_ref().as_slice() }
     }
 
     /// Whether one of the values is neither empty nor `0` for a request.
     pub fn test(self, r: &mut Request<'_>) -> Result<bool, OutOfMemory> {
         // SAFETY: the array is what `ngx_http_set_predicate_slot` made, and lives as long as the configuration.
         let all = unsafe { self.array.as_ref() };
+        if self.is_one {
+            return test(r, all);
+        }
         // One at a time, so that each sees the location's captures.
-        for at in 0..all.nelts {
-            // SAFETY: there is an element, which is such a value.
-            let value = unsafe { all.elts.cast::<ngx_http_complex_value_t>().add(at) };
-            let mut one = ngx_array_t { elts: value.cast(), nelts: 1, ..*all };
-            // SAFETY: as above; nginx only reads the array.
-            let code = evaluate(r, unsafe { &*value }, self.reads_captures, |r| unsafe {
-                ngx_http_test_predicates(r.as_ptr(), &mut one)
-            })?;
-            match code {
-                code if code == NGX_OK as ngx_int_t => {}
-                code if code == NGX_DECLINED as ngx_int_t => return Ok(true),
-                _ => return Err(OutOfMemory),
+        for value in self.values() {
+            let one = ngx_array_t { elts: ptr::from_ref(value).cast_mut().cast(), nelts: 1, ..*all };
+            let is_set = match variables_beside_captures(value) {
+                // SAFETY: the list is nginx's, of this value.
+                Some(variables) => unsafe { r.after_variables(variables, |r| test(r, &one)) }??,
+                None => test(r, &one)?,
+            };
+            if is_set {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -108,22 +126,18 @@ impl Predicates {
     }
 }
 
-/// Whether a value has `$1` or its like in it.
-fn reads_captures(value: &[u8]) -> bool {
-    value.windows(2).any(|pair| matches!(pair, [b'$', b'1'..=b'9']))
+fn test(r: &mut Request<'_>, predicates: &ngx_array_t) -> Result<bool, OutOfMemory> {
+    let predicates = ptr::from_ref(predicates).cast_mut();
+    // SAFETY: nginx only reads the array.
+    match r.keeping_captures(|r| unsafe { ngx_http_test_predicates(r.as_ptr(), predicates) })? {
+        code if code == NGX_OK as ngx_int_t => Ok(false),
+        code if code == NGX_DECLINED as ngx_int_t => Ok(true),
+        _ => Err(OutOfMemory),
+    }
 }
 
-/// Has `read` evaluate `value`, and restores the captures of the location.
-#[inline]
-fn evaluate<'r, T>(
-    r: &mut Request<'r>,
-    value: &ngx_http_complex_value_t,
-    reads_captures: bool,
-    read: impl FnOnce(&mut Request<'r>) -> T,
-) -> Result<T, OutOfMemory> {
-    if reads_captures && !value.flushes.is_null() {
-        // SAFETY: nginx has made the list, and ends it with -1.
-        return unsafe { r.after_variables(value.flushes, |r| r.keeping_captures(read)) }?;
-    }
-    r.keeping_captures(read)
+/// nginx's list of a value's variables, if it also has `$1` or its like in it.
+fn variables_beside_captures(value: &ngx_http_complex_value_t) -> Option<NonNull<ngx_uint_t>> {
+    let has_captures = |text: &[u8]| text.windows(2).any(|pair| matches!(pair, [b'$', b'1'..=b'9']));
+    NonNull::new(value.flushes).filter(|_| has_captures(value.value.as_bytes()))
 }

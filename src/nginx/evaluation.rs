@@ -3,6 +3,7 @@
 
 #[cfg(ngx_feature = "pcre")]
 use std::ffi::c_int;
+use std::ptr::NonNull;
 use std::{mem, ptr, slice};
 
 use ngx::ffi::{
@@ -75,13 +76,15 @@ impl<'r> Request<'r> {
     /// # Safety
     /// `variables` are the indices of variables, and end with -1.
     #[cold]
+    #[inline(never)]
     pub(super) unsafe fn after_variables<T>(
         &mut self,
-        variables: *const ngx_uint_t,
+        variables: NonNull<ngx_uint_t>,
         evaluate: impl FnOnce(&mut Request<'r>) -> T,
     ) -> Result<T, OutOfMemory> {
         // SAFETY: the caller's promise.
         let variables = unsafe {
+            let variables = variables.as_ptr();
             let count = (0..).take_while(|&at| *variables.add(at) != ngx_uint_t::MAX).count();
             slice::from_raw_parts(variables, count)
         };
