@@ -58,10 +58,13 @@ impl Location {
     /// For an expression that matches the whole of a path.
     pub fn whole(expression: &str) -> Location {
         let expression = &*without_names(expression);
-        // Without a group, `^` and `$` belong to the first and the last alternative.
-        let anchored = match expression.contains('|') {
-            true => format!("^(?:{expression})$"),
-            false => format!("^{expression}$"),
+        // nginx decodes `%0A`. In PCRE, `$` also matches before a line break at the end, and without `s` a dot matches none.
+        let has_dot = expression.replace("\\\\", "").replace("\\.", "").contains('.');
+        // Without a group, the anchors belong to the first and the last alternative.
+        let anchored = match (has_dot, expression.contains('|')) {
+            (true, _) => format!(r"^(?s:{expression})\z"),
+            (false, true) => format!(r"^(?:{expression})\z"),
+            (false, false) => format!(r"^{expression}\z"),
         };
         Location::new(Kind::Expression, format!("~ {}", quoted(&anchored)), literal_start(expression))
     }
@@ -69,6 +72,22 @@ impl Location {
     /// For an expression that matches the start of a path, in either case.
     pub fn start_in_either_case(expression: &str) -> Location {
         Location::new(Kind::Expression, format!("~* {}", quoted(&format!("^{expression}"))), "/")
+    }
+
+    /// For all paths that a path may be for which nginx cannot compare as its source does: it decodes them, joins slashes and
+    /// resolves dots, so that several paths are one to it. `None` if it can compare the path.
+    pub fn in_place_of(path: &str) -> Option<Location> {
+        let lower = path.to_ascii_lowercase();
+        let rows = [("//", 1), ("/./", 1), ("/../", 1), ("%2f", 0), ("%00", 0), ("?", 0), ("#", 0)];
+        let clear = rows.iter().filter_map(|(part, kept)| Some(lower.find(part)? + kept)).min();
+        let clear = clear.or(lower.ends_with("/..").then(|| path.len() - 2))?;
+        Some(Location::start(&path[..clear]))
+    }
+
+    /// The same for an expression for whole paths, which is compared with a decoded path.
+    pub fn in_place_of_whole(expression: &str) -> Option<Location> {
+        let is_clear = !["%", "//"].iter().any(|part| expression.contains(part));
+        (!is_clear).then(|| Location::start(literal_start(expression)))
     }
 
     /// Whether there may be such paths.
@@ -134,6 +153,9 @@ fn literal_start(expression: &str) -> &str {
         false => "/",
     }
 }
+
+/// The condition of a route whose path nginx compares in another form.
+pub const RAW_PATH: &str = "raw path";
 
 /// A route.
 #[derive(Clone, Debug, PartialEq)]
@@ -220,7 +242,12 @@ pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     let mut sorted: Vec<_> = routes.iter().filter(of_server).cloned().enumerate().collect();
     for (_, route) in &sorted {
         for condition in &route.conditions {
-            let text = format!("The condition {condition} is left out: nginx selects a location by the path alone");
+            let text = match condition == RAW_PATH {
+                true => {
+                    "The path is left out: nginx decodes and normalizes paths before it selects a location".to_owned()
+                }
+                false => format!("The condition {condition} is left out: nginx selects a location by the path alone"),
+            };
             notes.left("condition", &route.place, text);
         }
     }

@@ -373,6 +373,11 @@ impl Matched {
         Matched { locations, conditions }
     }
 
+    fn with(mut self, condition: &str) -> Matched {
+        self.conditions.push(condition.to_owned());
+        self
+    }
+
     /// What a `match` of Envoy's matches. It may be for any path if that is not known.
     fn by_envoy(node: &Node) -> Matched {
         let text = |keys: &[&str]| node.at(keys).map(Node::text);
@@ -386,6 +391,13 @@ impl Matched {
         let ignores_case =
             text(&["case_sensitive"]) == Some("false") && paths.any(|path| path.text().contains(char::is_alphabetic));
         let plain = || exact().or_else(prefix).or_else(segments).filter(|_| !ignores_case);
+        let raw = match text(&["safe_regex", "regex"]) {
+            Some(expression) => Location::in_place_of_whole(expression),
+            None => known[..3].iter().find_map(|key| Location::in_place_of(text(&[key])?)),
+        };
+        if let Some(location) = raw.filter(|_| !ignores_case) {
+            return Matched::new(vec![location], node, &known).with(routes::RAW_PATH);
+        }
         if let Some(locations) = regex.or_else(plain) {
             return Matched::new(locations, node, &known);
         }
@@ -404,6 +416,13 @@ impl Matched {
     fn by_gateway(node: &Node) -> Matched {
         let text = |name, default| node.at(&["path", name]).map_or(default, Node::text);
         let value = text("value", "/");
+        let raw = match text("type", "PathPrefix") {
+            "RegularExpression" => Location::in_place_of_whole(value),
+            _ => Location::in_place_of(value),
+        };
+        if let Some(location) = raw {
+            return Matched::new(vec![location], node, &["path"]).with(routes::RAW_PATH);
+        }
         let locations = match text("type", "PathPrefix") {
             "Exact" => vec![Location::exact(value)],
             "RegularExpression" => vec![Location::whole(value)],
@@ -955,7 +974,7 @@ mod tests {
                 "",
             ),
             (format!("  - {cors}\n  - {exact}\n"), vec![all.clone(), "= /one: ".to_owned()], ""),
-            (format!("  - {cors}\n  - {regex}\n"), vec![all.clone(), "~ ^/v[0-9]+$: ".to_owned()], ""),
+            (format!("  - {cors}\n  - {regex}\n"), vec![all.clone(), r"~ ^/v[0-9]+\z: ".to_owned()], ""),
             (
                 format!("  - {{{prefix}, {refused}}}\n  - {cors}\n"),
                 vec!["/priv/: ".to_owned(), "= /priv: ".to_owned(), all.clone()],
@@ -998,12 +1017,12 @@ mod tests {
             ),
             (
                 format!("  - {{{regex}, {cors}}}\n  - {prefix}\n"),
-                vec![all.replacen('/', "~ ^/v[0-9]+$", 1), "= /priv: ".to_owned()],
+                vec![all.replacen('/', r"~ ^/v[0-9]+\z", 1), "= /priv: ".to_owned()],
                 "",
             ),
             (
                 format!("  - {{{}, {cors}}}\n  - {prefix}\n", matches("RegularExpression", "/p.*")),
-                vec![all.replacen('/', "~ ^/p.*$", 1), "= /priv: ".to_owned()],
+                vec![all.replacen('/', r"~ ^(?s:/p.*)\z", 1), "= /priv: ".to_owned()],
                 "expression",
             ),
             (format!("  - {{{exact}, {cors}}}\n  - {prefix}\n"), vec![all.replacen('/', "= /one", 1)], ""),
@@ -1097,12 +1116,15 @@ mod tests {
     #[test]
     fn expressions_match_whole_paths() {
         for (expression, location) in [
-            ("/v[0-9]+", "~ ^/v[0-9]+$"),
-            ("/api/v1|/other", "~ ^(?:/api/v1|/other)$"),
-            ("/(a|b)", "~ ^(?:/(a|b))$"),
+            ("/v[0-9]+", r"~ ^/v[0-9]+\z"),
+            ("/api/v1|/other", r"~ ^(?:/api/v1|/other)\z"),
+            ("/(a|b)", r"~ ^(?:/(a|b))\z"),
+            (r"/a\.b", r"~ ^/a\.b\z"),
+            (r"/a\\.*", r"~ '^(?s:/a\\\.*)\z'"),
+            ("/a.*|/b", r"~ ^(?s:/a.*|/b)\z"),
             // Groups with names would be variables of nginx.
-            (r"/(?P<uri>a)(?<host>b)\(?<x>c", r"~ ^/(?:a)(?:b)\(?<x>c$"),
-            ("^/a$|^/b{2}$", "~ '^(?:^/a$|^/b{2}$)$'"),
+            (r"/(?P<uri>a)(?<host>b)\(?<x>c", r"~ ^/(?:a)(?:b)\(?<x>c\z"),
+            ("^/a$|^/b{2}$", r"~ '^(?:^/a$|^/b{2}$)\z'"),
         ] {
             let cors = "typed_per_filter_config: {a: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
             let envoy = format!("routes: [{{match: {{safe_regex: {{regex: '{expression}'}}}}, {cors}}}]");
@@ -1134,18 +1156,18 @@ mod tests {
             (prefix("/", "a") + &regex("/x.*", "b"), "/: a", "unreachable"),
             (prefix("/api", "a") + &regex("/api/v1", "b"), "/api: a", "unreachable"),
             // Some paths of the expression belong to the route before.
-            (prefix("/api", "a") + &regex("/a.*", "b"), "/api: a|~ ^/a.*$: ", "ambiguous"),
-            (prefix("/api", "a") + &regex("/api?/x|/b", "b"), "/api: a|~ ^(?:/api?/x|/b)$: ", "ambiguous"),
-            (prefix("/api", "a") + &regex("/b.*", "b"), "/api: a|~ ^/b.*$: b", ""),
-            (prefix("/api", "a") + &regex("/a.*", "a"), "/api: a|~ ^/a.*$: a", ""),
+            (prefix("/api", "a") + &regex("/a.*", "b"), r"/api: a|~ ^(?s:/a.*)\z: ", "ambiguous"),
+            (prefix("/api", "a") + &regex("/api?/x|/b", "b"), r"/api: a|~ ^(?:/api?/x|/b)\z: ", "ambiguous"),
+            (prefix("/api", "a") + &regex("/b.*", "b"), r"/api: a|~ ^(?s:/b.*)\z: b", ""),
+            (prefix("/api", "a") + &regex("/a.*", "a"), r"/api: a|~ ^(?s:/a.*)\z: a", ""),
             (prefix("/api", "") + &regex("/a.*", "a"), "", "ambiguous"),
-            (regex("/a.*", "a") + &prefix("/api", "b"), "~ ^/a.*$: a|/api: b", ""),
-            (regex("/a.*", "") + &prefix("/api", "b"), "~ ^/a.*$: |/api: b", ""),
+            (regex("/a.*", "a") + &prefix("/api", "b"), r"~ ^(?s:/a.*)\z: a|/api: b", ""),
+            (regex("/a.*", "") + &prefix("/api", "b"), r"~ ^(?s:/a.*)\z: |/api: b", ""),
             // nginx prefers exact paths to expressions.
-            (regex("/a.*", "a") + &exact("/api", "b"), "~ ^/a.*$: a|= /api: ", "ambiguous"),
-            (exact("/api", "b") + &regex("/a.*", "a"), "= /api: b|~ ^/a.*$: a", ""),
-            (regex("/a.*", "a") + &regex("/ab.*", "b"), "~ ^/a.*$: a|~ ^/ab.*$: b", ""),
-            (regex("/a.*", "a") + &regex("/a.*", "b"), "~ ^/a.*$: a", "unreachable"),
+            (regex("/a.*", "a") + &exact("/api", "b"), r"~ ^(?s:/a.*)\z: a|= /api: ", "ambiguous"),
+            (exact("/api", "b") + &regex("/a.*", "a"), r"= /api: b|~ ^(?s:/a.*)\z: a", ""),
+            (regex("/a.*", "a") + &regex("/ab.*", "b"), r"~ ^(?s:/a.*)\z: a|~ ^(?s:/ab.*)\z: b", ""),
+            (regex("/a.*", "a") + &regex("/a.*", "b"), r"~ ^(?s:/a.*)\z: a", "unreachable"),
         ] {
             let (parts, notes) = converted(&format!("routes:\n{routes}"));
             let notes = notes.replace("preflight", "");
@@ -1209,8 +1231,20 @@ mod tests {
             ),
             (route("prefix: /x, case_sensitive: false", "a"), "", "condition ambiguous"),
             (route("prefix: /, case_sensitive: false", "a"), "/: a", ""),
-            (route("safe_regex: {regex: /x}, case_sensitive: false", "a"), "~ ^/x$: a", ""),
+            (route("safe_regex: {regex: /x}, case_sensitive: false", "a"), r"~ ^/x\z: a", ""),
             (route("path: x", "a") + &route("path: /y", "a"), "= /y: a", "path"),
+            // Paths that nginx compares in another form.
+            (route("prefix: /x/%2Fb", "a"), "", "condition ambiguous"),
+            (route("prefix: /x//b", "") + &route("prefix: /", "a"), "/x/: |/: a", "condition ambiguous"),
+            (route("prefix: /x/../b", "") + &route("prefix: /x/y", "a"), "", "condition ambiguous"),
+            (route("path: '/x?a=b'", "a") + &route("prefix: /", "a"), "/x: a|/: a", "condition"),
+            (route("prefix: /.well-known", "a"), "/.well-known: a", ""),
+            (
+                route("safe_regex: {regex: '/x%20.*'}", "") + &route("prefix: /", "a"),
+                "/x: |/: a",
+                "condition ambiguous",
+            ),
+            (route("safe_regex: {regex: '/[^/]*//x'}", "a"), "", "condition ambiguous"),
         ] {
             let (parts, notes) = converted(&format!("routes:\n{routes}"));
             let notes: Vec<_> = notes.split(' ').filter(|code| !["", "preflight"].contains(code)).collect();
