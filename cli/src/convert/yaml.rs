@@ -93,6 +93,18 @@ impl Node {
         }
     }
 
+    /// With the keys of Envoy's objects as they are in its documentation: in JSON, they may be written `likeThis`.
+    fn in_snake_case(self) -> Node {
+        let kind = match self.kind {
+            Kind::Map(pairs) => {
+                Kind::Map(pairs.into_iter().map(|(key, node)| (snake_case(&key), node.in_snake_case())).collect())
+            }
+            Kind::List(items) => Kind::List(items.into_iter().map(Node::in_snake_case).collect()),
+            kind => kind,
+        };
+        Node { kind, ..self }
+    }
+
     /// The objects of a `kind: List`, as `kubectl get` prints it, or the object itself.
     fn unpacked(self) -> Vec<Node> {
         let is_list = self.get("kind").is_some_and(|kind| kind.text() == "List");
@@ -114,12 +126,27 @@ impl Node {
     }
 }
 
+/// `snake_case` for `snakeCase`.
+fn snake_case(key: &str) -> String {
+    key.chars().fold(String::new(), |mut text, c| {
+        if c.is_ascii_uppercase() {
+            text.push('_');
+        }
+        text.push(c.to_ascii_lowercase());
+        text
+    })
+}
+
 /// The documents of a file.
 pub fn read(name: &str, text: &str) -> Result<Vec<Node>, Failure> {
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| format!("{name}:{}: this is not valid YAML: {}", error.marker().line(), error.info()))?;
     let nodes: Result<Vec<_>, Failure> = documents.iter().map(|yaml| Node::new(yaml, 0)).collect();
-    Ok(nodes.map_err(|error| format!("{name}: {error}"))?.into_iter().flat_map(Node::unpacked).collect())
+    let nodes = nodes.map_err(|error| format!("{name}: {error}"))?.into_iter().flat_map(Node::unpacked);
+    let has_camel_case =
+        |node: &Node| ["allowOriginStringMatch", "typedPerFilterConfig"].iter().any(|key| node.get(key).is_some());
+    let as_written = |node: Node| if any(&node, &has_camel_case) { node.in_snake_case() } else { node };
+    Ok(nodes.map(as_written).collect())
 }
 
 /// What a file in YAML contains.
@@ -178,7 +205,13 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
             Source::Ingress => converter.ingress(document),
             Source::Gateway => converter.gateway(document),
             Source::Envoy => {
-                let around = Around { hosts: vec![None], policies: Vec::new(), is_off: false, has_routes: true };
+                let around = Around {
+                    hosts: vec![None],
+                    policies: Vec::new(),
+                    former: Vec::new(),
+                    is_off: false,
+                    has_routes: true,
+                };
                 converter.envoy(document, around);
             }
         }
@@ -310,6 +343,8 @@ struct Around<'n> {
     hosts: Vec<Option<String>>,
     /// The policies that apply, the most specific one first.
     policies: Vec<&'n Node>,
+    /// Those in the fields `cors`, which count if there are no others.
+    former: Vec<&'n Node>,
     /// Whether the filter is disabled.
     is_off: bool,
     /// Whether an object with `match` is a route.
@@ -697,12 +732,13 @@ impl<'n> Converter<'n> {
             return false;
         }
         let former = node.get("cors").or(node.at(&["route", "cors"]));
-        let policy = filter.map(unwrapped).or(former).or(is_policy(node).then_some(node));
+        around.former.splice(0..0, former);
+        let policy = filter.map(unwrapped).or(is_policy(node).then_some(node));
         if let Some(policy) = policy {
             around.is_off = false;
             around.policies.insert(0, policy);
         }
-        policy.is_some()
+        policy.or(former).is_some()
     }
 
     fn envoy_route(&mut self, node: &Node, around: &Around<'n>) {
@@ -715,20 +751,23 @@ impl<'n> Converter<'n> {
             );
             return;
         }
+        // The filter does nothing in these.
+        let is_answered = node.get("redirect").or(node.get("direct_response")).is_some();
         let mut draft = Draft::default();
         let clusters = node.at(&["route", "weighted_clusters"]);
         if let Some(clusters) = clusters.filter(|clusters| any(clusters, &is_policy)) {
             let place = self.place(clusters);
             let text = "The policies of weighted clusters are left out, and so is that of their route: chance decides which one counts";
             self.notes.left("weighted-clusters", &place, text);
-        } else if !around.is_off {
-            draft = self.envoy_policy(&around.policies).unwrap_or_default();
+        } else if !around.is_off && !is_answered {
+            let policies = if around.policies.is_empty() { &around.former } else { &around.policies };
+            draft = self.envoy_policy(policies).unwrap_or_default();
         }
         let matched = node.get("match").map_or_else(Matched::everything, Matched::by_envoy);
         let mut upstream = node.at(&["route", "cluster"]).map(|cluster| format!("http://{}", cluster.text()));
         let is_rewrite = |(key, _): &(String, Node)| key.contains("rewrite");
         let rewrites = node.get("route").is_some_and(|route| route.pairs().iter().any(is_rewrite));
-        if rewrites || node.get("redirect").or(node.get("direct_response")).is_some() {
+        if rewrites || is_answered {
             let text = "The route gets no proxy_pass: it rewrites or redirects requests, or answers them";
             self.notes.left("rewrite", &place, text);
             upstream = None;
@@ -749,6 +788,27 @@ impl<'n> Converter<'n> {
                 .find(|text| !text.is_empty())
                 .unwrap_or_default()
         };
+        // Unlike the other fields, this one is only read from the most specific policy.
+        if let Some(node) = policies[0].get("filter_enabled") {
+            let place = format!("{}:{}", self.name, node.line);
+            let of_requests = match share(node) {
+                Share::All => None,
+                Share::Part => Some("some requests; cors_bypass with a variable of split_clients does so"),
+                Share::None if policies[0].get("shadow_enabled").is_some() => {
+                    Some("no request; cors_dry_run does what shadow_enabled does")
+                }
+                Share::None => Some("no request"),
+            };
+            if let Some(requests) = of_requests {
+                let text = format!("The policy is left out: filter_enabled applies it to {requests}");
+                notes.left("filter_enabled", &place, text);
+                return None;
+            }
+            if let Some(key) = node.get("runtime_key") {
+                let text = format!("The runtime key {:?} is left out: it may switch the policy off", key.text());
+                notes.left("filter_enabled", &place, text);
+            }
+        }
         let origins = policies.iter().filter_map(|policy| policy.get("allow_origin_string_match"));
         let origins = origins.map(Node::items).find(|items| !items.is_empty())?;
         let mut draft = Draft { credentials: text("allow_credentials") == "true", ..Draft::default() };
@@ -782,21 +842,6 @@ impl<'n> Converter<'n> {
         if !text("max_age").is_empty() {
             draft.set_max_age(text("max_age"), &place, notes);
         }
-        for (name, instead) in
-            [("filter_enabled", "cors_bypass with a variable of split_clients"), ("shadow_enabled", "cors_dry_run")]
-        {
-            if let Some(node) = policies.iter().find_map(|policy| policy.get(name)) {
-                let place = format!("{}:{}", self.name, node.line);
-                // A zero may be left out.
-                let is_zero = |value: &Node| value.get("numerator").is_none_or(|number| number.text() == "0");
-                let is_never = node.get("default_value").is_some_and(is_zero);
-                if is_never && name == "filter_enabled" {
-                    notes.left(name, &place, "The policy is left out: filter_enabled applies it to no request");
-                    return None;
-                }
-                notes.left(name, &place, format!("{name} depends on the run time of Envoy; write {instead}"));
-            }
-        }
         if text("forward_not_matching_preflights") != "false" {
             let text = "Preflights from other origins get the status 403; Envoy passes them on, which cors_preflight off does with all of them";
             notes.differs("preflight", &place, text);
@@ -807,6 +852,29 @@ impl<'n> Converter<'n> {
             return None;
         }
         Some(draft)
+    }
+}
+
+/// How many requests something of Envoy is for.
+enum Share {
+    None,
+    Part,
+    All,
+}
+
+/// How many requests a `RuntimeFractionalPercent` is for, if its key is not set at run time.
+fn share(percent: &Node) -> Share {
+    let number = percent.at(&["default_value", "numerator"]).map_or(Ok(0.0), |number| number.text().parse::<f64>());
+    let whole = match percent.at(&["default_value", "denominator"]).map_or("", Node::text) {
+        "TEN_THOUSAND" | "1" => 10_000.0,
+        "MILLION" | "2" => 1_000_000.0,
+        _ => 100.0,
+    };
+    match number {
+        _ if percent.get("default_value").is_none() => Share::Part,
+        Ok(number) if number >= whole => Share::All,
+        Ok(0.0) => Share::None,
+        _ => Share::Part,
     }
 }
 
@@ -1066,7 +1134,7 @@ mod tests {
                 r"/api/: cors_allow_origin https://a.example https://*.b.example; cors_allow_origin_regex https://\d+\.d\.example; cors_allow_methods GET PUT; cors_allow_credentials on"
             ]
         );
-        assert_eq!(notes, "suffix origin shadow_enabled preflight");
+        assert_eq!(notes, "suffix origin preflight");
         // A route without a policy does not come under that of another route, and has that of its virtual host.
         let policy = "{envoy.filters.http.cors: {allow_origin_string_match: [{exact: 'https://a.example'}]}}";
         let private = "match: {prefix: /private}\n  route: {cluster: app}\n";
@@ -1275,7 +1343,14 @@ mod tests {
             (format!("{{c: {{config: {{{proto}, max_age: '5'}}}}}}"), of_host.replace("60", "5")),
             (cors("filter_enabled: {default_value: {numerator: 0, denominator: HUNDRED}}"), String::new()),
             (cors("filter_enabled: {default_value: {denominator: HUNDRED}}"), String::new()),
-            (cors("filter_enabled: {default_value: {numerator: 1, denominator: HUNDRED}}"), of_host.to_owned()),
+            (cors("filter_enabled: {default_value: {numerator: 5, denominator: HUNDRED}}"), String::new()),
+            (cors("filter_enabled: {default_value: {numerator: 100, denominator: MILLION}}"), String::new()),
+            (cors("filter_enabled: {runtime_key: a}"), String::new()),
+            (cors("filter_enabled: {default_value: {numerator: 100}}"), of_host.to_owned()),
+            (
+                cors("filter_enabled: {default_value: {numerator: 10000, denominator: TEN_THOUSAND}}"),
+                of_host.to_owned(),
+            ),
             (format!("{{envoy.filters.http.cors: {off}}}"), String::new()),
             (format!("{{own: {off}}}"), String::new()),
             (format!("{{other: {off}}}"), of_host.to_owned()),
@@ -1285,7 +1360,6 @@ mod tests {
             for (host, filter) in [
                 (format!("typed_per_filter_config: {}", cors(host)), "own"),
                 (format!("typed_per_filter_config: {{own: {{{host}}}}}"), "none"),
-                (format!("cors: {{{host}}}"), "own"),
             ] {
                 let filter = format!("{{name: {filter}, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors}}}}");
                 let text = format!(
@@ -1293,6 +1367,68 @@ mod tests {
                 );
                 let (parts, _) = converted(&text);
                 assert_eq!(parts, [format!("= /x: {expected}"), format!("/: {of_host}")], "{text}");
+            }
+        }
+        // Only the most specific policy is asked whether it is enabled, and former fields count where there is no other one.
+        let never = "filter_enabled: {default_value: {}}, shadow_enabled: {default_value: {numerator: 100}}";
+        let at = |host: &str, route: &str| {
+            format!("virtual_hosts: [{{{host}, routes: [{{match: {{prefix: /}}, {route}}}]}}]")
+        };
+        let typed = |policy: &str| format!("typed_per_filter_config: {}", cors(policy));
+        for (text, expected, expected_notes) in [
+            (at(&typed(&format!("{host}, {never}")), "route: {}"), None, "filter_enabled"),
+            (at(&typed(&format!("{host}, {never}")), &typed("allow_methods: PUT")), Some(of_host), "preflight"),
+            (
+                at(&typed(host), &typed("filter_enabled: {runtime_key: a, default_value: {numerator: 100}}")),
+                Some(of_host),
+                "filter_enabled preflight",
+            ),
+            (at(&typed(host), "route: {cors: {allow_methods: PATCH}}"), Some(of_host), "preflight"),
+            (
+                at(&typed(&host.replace("PUT", "")), &format!("route: {{cors: {{{never}}}}}")),
+                Some(&of_host.replace(" cors_allow_methods PUT;", "")),
+                "preflight",
+            ),
+            (at(&format!("cors: {{{host}}}"), "route: {cors: {allow_methods: PUT}}"), Some(of_host), "preflight"),
+            (
+                at(
+                    &format!("cors: {{{host}}}, typed_per_filter_config: {{envoy.filters.http.cors: {off}}}"),
+                    &format!("route: {{cors: {{{host}}}}}"),
+                ),
+                None,
+                "",
+            ),
+            // The filter does nothing in these.
+            (at(&typed(host), "redirect: {https_redirect: true}"), None, "rewrite"),
+            (at(&typed(host), "direct_response: {status: 200}"), None, "rewrite"),
+        ] {
+            // In JSON, the keys may have another form.
+            let other = [
+                "allow_origin_string_match",
+                "typed_per_filter_config",
+                "filter_enabled",
+                "default_value",
+                "virtual_hosts",
+            ];
+            let other = other.iter().fold(text.clone(), |text, key| {
+                let words: Vec<_> = key.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+                text.replace(key, &(key[..1].to_owned() + &words.concat()[1..]))
+            });
+            for text in [text, other] {
+                let documents = read("f", &text).unwrap();
+                let converted = convert("f", &documents, Source::Envoy);
+                let (parts, notes) = converted.unwrap_or_else(|_| (Vec::new(), Notes::default()));
+                let lines = parts.iter().map(|part| {
+                    part.draft
+                        .directives(None)
+                        .into_iter()
+                        .map(|(name, value)| format!("{name} {value}"))
+                        .collect::<Vec<_>>()
+                        .join("; ")
+                });
+                let codes: Vec<_> = notes.0.iter().map(|note| note.code).collect();
+                assert_eq!(lines.collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>(), "{text}");
+                assert_eq!(codes.join(" "), expected_notes, "{text}");
             }
         }
         // Chance decides which cluster, and so which policy, a request gets.
@@ -1354,7 +1490,6 @@ mod tests {
             ("app", "http://app", ""),
             ("outbound|80||svc", "", "proxy-pass"),
             ("app', prefix_rewrite: '/y", "", "rewrite"),
-            ("app'}, redirect: {host_redirect: 'b.example", "", "rewrite"),
         ] {
             let text = format!("routes: [{{match: {{path: /x}}, route: {{cluster: '{cluster}'}}, {cors}}}]");
             assert_eq!(upstreams(&text), (vec![format!("= /x {upstream}")], notes.to_owned()), "{text}");
