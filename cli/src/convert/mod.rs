@@ -4,6 +4,7 @@
 mod django;
 mod draft;
 mod evaluate;
+mod hosts;
 mod nginx;
 mod routes;
 mod text;
@@ -63,7 +64,7 @@ enum Format {
 /// A location that is written for another kind of configuration.
 #[derive(Clone, Default, PartialEq)]
 struct Part {
-    /// The host that it is for, if that is known.
+    /// The `server_name` that it is for, if that is known.
     host: Option<String>,
     /// What comes after `location`.
     location: String,
@@ -155,14 +156,14 @@ fn convert_other(arguments: &Arguments, format: Format) -> Result<Notes, Failure
 }
 
 /// The location of a part. The rest of the paths need one only if requests are passed on; other paths without a policy must not
-/// come under that of the rest.
+/// come under that of the rest, nor those of other hosts.
 fn block(part: &Part, proxy_pass: Option<&str>) -> Option<String> {
     let upstream = proxy_pass.or(part.upstream.as_deref()).map(draft::quoted);
-    let policy = match part.draft.is_empty() && part.location != "/" {
+    let policy = match part.draft.is_empty() && (part.location != "/" || part.host.is_some()) {
         true => vec!["cors  off;".to_owned()],
         false => aligned(&part.draft.directives(None)),
     };
-    let mut lines: Vec<_> = part.host.iter().map(|host| format!("# {host}")).collect();
+    let mut lines: Vec<_> = part.host.iter().map(|host| format!("# {}", draft::quoted(host))).collect();
     lines.push(format!("location {} {{", written(&part.location)));
     lines.extend(policy.iter().map(|line| format!("    {line}")));
     match (upstream, policy.is_empty()) {

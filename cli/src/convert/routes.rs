@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use regex::Regex;
 
 use super::draft::{quoted, Draft, Notes};
-use super::Part;
+use super::{hosts, Part};
 
 /// How nginx compares a location with a path. It prefers them in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +160,7 @@ pub const RAW_PATH: &str = "raw path";
 /// A route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
-    /// The host that it is for, if that is known.
+    /// The `server_name` that it is for, if that is known.
     pub host: Option<String>,
     /// The paths that it is for.
     pub location: Location,
@@ -235,7 +235,8 @@ impl Order {
 
 /// The locations for the routes: at most one for each server and each text. A location has a policy and an upstream only if all routes
 /// that requests for it may belong to have the same. There is none for a route without a policy, except where its requests would
-/// come under the policy of another location.
+/// come under the policy of another location. A server without any policy has one for all of its paths where its requests would
+/// come under the policy of another server.
 pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     let of_server =
         |route: &&Route| routes.iter().any(|other| other.has_policy() && order.is_same_server(other, route));
@@ -271,7 +272,9 @@ pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     if order == Order::Listed {
         name_servers(&needed, notes);
     }
-    needed.into_iter().map(|route| route.part(notes)).collect()
+    let mut parts: Vec<_> = needed.iter().map(|route| route.part(notes)).collect();
+    parts.extend(without_policy(routes, &needed, order, notes));
+    parts
 }
 
 /// A route, and which one of those that were found it is.
@@ -335,6 +338,35 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
         settled.push((*index, settled_route));
     }
     settled
+}
+
+/// Locations for the servers that have no location, if nginx would use that of another server in their place.
+fn without_policy(routes: &[Route], needed: &[&Route], order: Order, notes: &mut Notes) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for (at, route) in routes.iter().enumerate() {
+        let is_known = |other: &Route| order.is_same_server(other, route);
+        if routes[..at].iter().any(is_known) || needed.iter().any(|other| is_known(other)) {
+            continue;
+        }
+        let mut others = needed.iter().filter(|other| other.has_policy());
+        if let Some(other) = others.clone().find(|other| other.host == route.host) {
+            let text = format!("The server of these routes has no policy, but the name of that of {}", other.place);
+            notes.differs("servers", &route.place, text);
+            continue;
+        }
+        let Some(host) = &route.host else { continue };
+        let Some(other) = others.find(|other| hosts::may_serve(other.host.as_deref(), host)) else { continue };
+        if parts.iter().any(|part| part.host == route.host) {
+            continue;
+        }
+        let text = format!(
+            "{host} has no policy and needs a server of its own: without one, nginx may serve it with the policy of {}",
+            other.place
+        );
+        notes.differs("server", &route.place, text);
+        parts.push(Part { host: route.host.clone(), location: "/".to_owned(), ..Part::default() });
+    }
+    parts
 }
 
 /// Names the virtual hosts that have the name of another one.
