@@ -62,7 +62,7 @@ enum Format {
 }
 
 /// A location that is written for another kind of configuration.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Part {
     /// The `server_name` that it is for, if that is known.
     host: Option<String>,

@@ -24,13 +24,15 @@ pub struct Location {
     kind: Kind,
     /// What every path that it matches starts with.
     start: String,
+    /// The expression, if it has one.
+    expression: Option<String>,
     /// Whether it only completes the location of all paths below it. A rule for exactly this path comes first.
     is_implied: bool,
 }
 
 impl Location {
     fn new(kind: Kind, text: String, start: &str) -> Location {
-        Location { text, kind, start: start.to_owned(), is_implied: false }
+        Location { text, kind, start: start.to_owned(), expression: None, is_implied: false }
     }
 
     /// For all paths that start with this one.
@@ -66,7 +68,8 @@ impl Location {
             (false, true) => format!(r"^(?:{expression})\z"),
             (false, false) => format!(r"^{expression}\z"),
         };
-        Location::new(Kind::Expression, format!("~ {}", quoted(&anchored)), literal_start(expression))
+        let location = Location::new(Kind::Expression, format!("~ {}", quoted(&anchored)), literal_start(expression));
+        Location { expression: Some(anchored), ..location }
     }
 
     /// For an expression that matches the start of a path, in either case.
@@ -93,6 +96,20 @@ impl Location {
     /// Whether there may be such paths.
     pub fn is_possible(&self) -> bool {
         self.start.starts_with('/')
+    }
+
+    /// Whether it matches a path, if that can be said.
+    fn matches(&self, path: &str) -> Option<bool> {
+        match &self.expression {
+            Some(expression) => Regex::new(expression).ok().map(|expression| expression.is_match(path)),
+            None if self.kind == Kind::Expression => None,
+            None => Some(path.starts_with(&self.start) && (self.kind == Kind::Prefix || path == self.start)),
+        }
+    }
+
+    /// The path that nginx redirects to this location, if it is passed on and there is no location for exactly that path.
+    fn redirected(&self) -> Option<&str> {
+        self.start.strip_suffix('/').filter(|path| self.kind == Kind::Prefix && !path.is_empty())
     }
 
     /// Whether every path that matches the other one matches this one.
@@ -240,7 +257,11 @@ impl Order {
 pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     let of_server =
         |route: &&Route| routes.iter().any(|other| other.has_policy() && order.is_same_server(other, route));
-    let mut sorted: Vec<_> = routes.iter().filter(of_server).cloned().enumerate().collect();
+    let mut sorted: Vec<_> = routes.iter().filter(of_server).cloned().collect();
+    if order == Order::Listed {
+        sorted = with_redirected(sorted, order);
+    }
+    let mut sorted: Vec<_> = sorted.into_iter().enumerate().collect();
     for (_, route) in &sorted {
         for condition in &route.conditions {
             let text = match condition == RAW_PATH {
@@ -268,13 +289,55 @@ pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
         let mut others = settled.iter().filter(|other| other.has_policy() && order.is_same_server(other, route));
         route.has_policy() || others.any(|other| route.location.is_within(&other.location))
     };
-    let needed: Vec<_> = settled.iter().filter(is_needed).collect();
+    let is_redirected = |route: &&Route| {
+        let mut others = settled.iter().filter(|other| order.is_same_server(other, route)).filter(is_needed);
+        route.location.kind == Kind::Exact
+            && others.any(|other| other.location.redirected() == Some(route.location.start.as_str()))
+    };
+    let needed: Vec<_> = settled.iter().filter(|route| is_needed(route) || is_redirected(route)).collect();
     if order == Order::Listed {
         name_servers(&needed, notes);
     }
     let mut parts: Vec<_> = needed.iter().map(|route| route.part(notes)).collect();
     parts.extend(without_policy(routes, &needed, order, notes));
     parts
+}
+
+/// The routes, with some for the paths that nginx would redirect: requests for `/old` to `/old/`, if there is only a location for that.
+fn with_redirected(routes: Vec<Route>, order: Order) -> Vec<Route> {
+    let mut added: Vec<Vec<Route>> = vec![Vec::new(); routes.len()];
+    let mut last = Vec::new();
+    for (at, route) in routes.iter().enumerate() {
+        let Some(path) = route.location.redirected() else { continue };
+        let mut exact = Location { is_implied: true, ..Location::exact("/") };
+        exact.text = format!("= {path}");
+        exact.start = path.to_owned();
+        let of_server = |other: &&Route| order.is_same_server(other, route);
+        let is_first = !routes[..at].iter().filter(of_server).any(|other| other.location.redirected() == Some(path));
+        if !is_first {
+            continue;
+        }
+        let others = routes.iter().zip(&mut added);
+        for (other, added) in others.filter(|(other, _)| of_server(other) && other.location.text != exact.text) {
+            let mut copy = Route { location: exact.clone(), ..other.clone() };
+            match other.location.matches(path) {
+                Some(true) => {}
+                Some(false) => continue,
+                None => copy.conditions.push("safe_regex".to_owned()),
+            }
+            added.push(copy);
+        }
+        // For what no route matches.
+        last.push(Route {
+            location: exact,
+            draft: Draft::default(),
+            upstream: None,
+            conditions: Vec::new(),
+            ..route.clone()
+        });
+    }
+    let routes = routes.into_iter().zip(added).flat_map(|(route, added)| added.into_iter().chain([route]));
+    routes.chain(last).collect()
 }
 
 /// A route, and which one of those that were found it is.
@@ -313,9 +376,11 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
         let last = later.iter().position(|other| {
             !route.is_unconditional() && other.is_unconditional() && other.location.covers(&route.location)
         });
-        let later = &later[..last.map_or(later.len(), |last| last + 1)];
+        let is_before =
+            |at: usize, other: &Route| last.is_none_or(|last| at <= last || !order.is_certain(later[last], other));
+        let later = later.iter().enumerate().filter(|(at, other)| is_before(*at, other)).map(|(_, other)| *other);
         let earlier = earlier.filter(|other| route.location.takes(&other.location, false));
-        let rivals: Vec<_> = earlier.chain(later.iter().copied()).collect();
+        let rivals: Vec<_> = earlier.chain(later).collect();
         let mut settled_route = route.clone();
         let location = &route.location.text;
         if let Some(other) = rivals.iter().find(|other| other.draft != route.draft) {
@@ -473,6 +538,7 @@ mod tests {
             vec![Location::whole("/a.*")],
             vec![Location::whole("/a/b|/c")],
             vec![Location::whole("/.*b")],
+            vec![Location::start("/a/")],
         ];
         let policy = |origin: &str| Draft { origins: vec![origin.to_owned()], ..Draft::default() };
         let policies = [Draft::default(), policy("https://a.example"), policy("https://b.example")];
@@ -486,7 +552,7 @@ mod tests {
             };
             let order = [Order::Listed, Order::Nginx][next(2)];
             let mut routes = Vec::new();
-            let rules: Vec<_> = (0..1 + next(4)).map(|_| (next(8), next(3), next(3) == 0, next(2))).collect();
+            let rules: Vec<_> = (0..1 + next(4)).map(|_| (next(9), next(3), next(3) == 0, next(2))).collect();
             for (number, (matcher, policy, is_conditional, upstream)) in rules.iter().enumerate() {
                 routes.extend(matchers[*matcher].iter().map(|location| Route {
                     host: None,
@@ -513,6 +579,10 @@ mod tests {
                     .enumerate()
                     .filter_map(|(at, part)| Some((rank(&part.location, path, &mut expressions)?, at, part)));
                 let found = found.min_by_key(|(rank, at, _)| (*rank, *at)).map(|(_, _, part)| part);
+                let redirect = format!("{path}/");
+                let is_redirected = parts.iter().any(|part| part.location == redirect)
+                    && !parts.iter().any(|part| part.location == format!("= {path}"));
+                assert!(!is_redirected || order == Order::Nginx, "{path} {routes:#?} {parts:?}");
                 let Some(found) = found.filter(|part| !part.draft.is_empty()) else {
                     fewer += usize::from(expected.is_some_and(Route::has_policy));
                     continue;

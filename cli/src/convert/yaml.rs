@@ -1120,7 +1120,7 @@ mod tests {
         for (rules, expected, expected_notes) in [
             (rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", "y"), "/a/: x|= /a: y", ""),
             (rule("Exact", "/a", "y") + &rule("PathPrefix", "/a", "x"), "= /a: y|/a/: x", ""),
-            (rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", ""), "/a/: x", ""),
+            (rule("PathPrefix", "/a", "x") + &rule("Exact", "/a", ""), "/a/: x|= /a: ", ""),
             (rule("PathPrefix", "/", "x") + &rule("Exact", "/a", ""), "/: x|= /a: ", ""),
             (rule("PathPrefix", "/a", "x") + &rule("PathPrefix", "/ab", ""), "/a/: x|= /a: x", ""),
             (rule("PathPrefix", "/a/", "x") + &rule("PathPrefix", "/a", "y"), "/a/: x|= /a: x", "unreachable"),
@@ -1252,7 +1252,9 @@ mod tests {
         assert_eq!(
             parts,
             [
-                r"/api/: cors_allow_origin https://a.example https://*.b.example; cors_allow_origin_regex https://\d+\.d\.example; cors_allow_methods GET PUT; cors_allow_credentials on"
+                r"/api/: cors_allow_origin https://a.example https://*.b.example; cors_allow_origin_regex https://\d+\.d\.example; cors_allow_methods GET PUT; cors_allow_credentials on",
+                // nginx would redirect it.
+                "= /api: "
             ]
         );
         assert_eq!(notes, "suffix origin preflight");
@@ -1274,7 +1276,7 @@ mod tests {
         let off = "- match: {path: /api}\n  route: {cluster: other}\n".to_owned();
         for (routes, expected, is_left) in [
             (wide.clone() + &off, "/api/: a|= /api: a", true),
-            (off.clone() + &wide, "/api/: a", false),
+            (off.clone() + &wide, "= /api: |/api/: a", false),
             (wide.clone() + &exact, "/api/: a|= /api: a", true),
             (exact.clone() + &wide, "= /api: b|/api/: a", false),
             ("- match: {prefix: ''}\n  typed_per_filter_config: ".to_owned() + policy, "/: a", false),
@@ -1337,6 +1339,18 @@ mod tests {
         for (routes, expected, expected_notes) in [
             (prefix("/", "a") + &prefix("/x", "b"), "/: a", "unreachable"),
             (prefix("/x", "b") + &prefix("/", "a"), "/x: b|/: a", ""),
+            // nginx would redirect /x to /x/.
+            (prefix("/x/", "b") + &prefix("/", "a"), "/x/: b|= /x: a|/: a", ""),
+            (prefix("/x/", "a") + &prefix("/", ""), "/x/: a|= /x: ", ""),
+            (exact("/x", "a") + &prefix("/x/", "b"), "= /x: a|/x/: b", ""),
+            (prefix("/x/", "b") + &regex("/x", "a"), r"/x/: b|= /x: a|~ ^/x\z: ", "ambiguous"),
+            (prefix("/x/", "b") + &regex("/y", "a"), r"/x/: b|~ ^/y\z: a|= /x: ", ""),
+            // What cannot be read may match.
+            (
+                prefix("/x/", "b") + &regex("(?=/x", "a"),
+                r"/x/: b|= /x: |~ ^(?=/x\z: ",
+                "condition ambiguous proxy-pass ambiguous",
+            ),
             (prefix("/", "") + &prefix("/api", "a"), "", "unreachable"),
             (prefix("/", "a") + &exact("/admin", ""), "/: a", "unreachable"),
             (prefix("/", "a") + &exact("/same", "a"), "/: a", ""),
@@ -1386,7 +1400,7 @@ mod tests {
             (route("prefix: /, grpc: {}", "a"), "", "condition ambiguous"),
             (route("prefix: /, headers: [], case_sensitive: true", "a"), "/: a", ""),
             // nginx compares paths as they are without percent-encoding.
-            (route("path: /a%2db", "a") + &route("prefix: /%C3%A9/", "a"), "= /a-b: a|/é/: a", ""),
+            (route("path: /a%2db", "a") + &route("prefix: /%C3%A9/", "a"), "= /a-b: a|/é/: a|= /é: ", ""),
             // All have the same, or not.
             (route(&format!("prefix: /, {header}"), "a") + &route("prefix: /", "a"), "/: a", "condition"),
             (route(&format!("prefix: /x, {header}"), "a") + &route("prefix: /", "a"), "/x: a|/: a", "condition"),
@@ -1422,7 +1436,7 @@ mod tests {
             (route("path: x", "a") + &route("path: /y", "a"), "= /y: a", "path"),
             // Paths that nginx compares in another form.
             (route("prefix: /x/%2Fb", "a"), "", "condition ambiguous"),
-            (route("prefix: /x//b", "") + &route("prefix: /", "a"), "/x/: |/: a", "condition ambiguous"),
+            (route("prefix: /x//b", "") + &route("prefix: /", "a"), "/x/: |= /x: a|/: a", "condition ambiguous"),
             (route("prefix: /x/../b", "") + &route("prefix: /x/y", "a"), "", "condition ambiguous"),
             (route("path: '/x?a=b'", "a") + &route("prefix: /", "a"), "/x: a|/: a", "condition"),
             (route("prefix: /.well-known", "a"), "/.well-known: a", ""),
