@@ -482,6 +482,18 @@ fn locations_without_a_policy() {
     let expected =
         private("/priv/") + &private("= /priv") + "location / {\n    cors_allow_origin  https://x.example;\n}\n";
     assert_eq!((ran.out, ran.code), (expected, Some(0)), "{}", ran.err);
+
+    // A server without a policy, beside those of its domain.
+    let host = |domains: &str, policy: &str| {
+        format!("- {{domains: [{domains}], routes: [{{match: {{prefix: /}}{policy}}}]}}\n")
+    };
+    let policy = ", typed_per_filter_config: {c: {allow_origin_string_match: [{exact: 'https://x.example'}]}}";
+    fs::write(&file, format!("virtual_hosts:\n{}{}", host("'*-x.test'", policy), host("a-x.test", ""))).unwrap();
+    let ran = cors(&["convert", file.to_str().unwrap()], "");
+    let expected = "# a-x.test\nlocation / {\n    cors  off;\n}\n\n\
+                    # ~^.+-x\\.test$\nlocation / {\n    cors_allow_origin  https://x.example;\n}\n";
+    assert_eq!((ran.out.as_str(), ran.code), (expected, Some(0)), "{}", ran.err);
+    assert!(ran.err.contains("a-x.test has no policy and needs a server of its own"), "{}", ran.err);
     fs::remove_dir_all(directory).unwrap();
 }
 

@@ -174,6 +174,9 @@ fn literal_start(expression: &str) -> &str {
 /// The condition of a route whose path nginx compares in another form.
 pub const RAW_PATH: &str = "raw path";
 
+/// The URL that requests are passed to, or why they cannot be passed on in the same way.
+pub type Upstream = Result<String, String>;
+
 /// A route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
@@ -184,7 +187,7 @@ pub struct Route {
     /// Its policy, which may be empty.
     pub draft: Draft,
     /// What requests are passed to, if that is known.
-    pub upstream: Option<String>,
+    pub upstream: Option<Upstream>,
     /// Where it comes from.
     pub place: String,
     /// The object with it: the order of routes is only known within one.
@@ -204,13 +207,18 @@ impl Route {
     }
 
     fn part(&self, notes: &mut Notes) -> Part {
-        let upstream = self.upstream.clone().filter(|upstream| is_address(upstream));
-        if let (Some(given), None) = (&self.upstream, &upstream) {
-            let name = given.trim_start_matches("http://");
-            let text =
-                format!("Location {} gets no proxy_pass: {name:?} is not the name of a host", self.location.text);
+        let why = match &self.upstream {
+            Some(Ok(url)) if !is_address(url) => {
+                Some(format!("{:?} is not the name of a host", url.trim_start_matches("http://")))
+            }
+            Some(Err(why)) => Some(why.clone()),
+            _ => None,
+        };
+        if let Some(why) = &why {
+            let text = format!("Location {} gets no proxy_pass: {why}", self.location.text);
             notes.left("proxy-pass", &self.place, text);
         }
+        let upstream = self.upstream.clone().and_then(Result::ok).filter(|_| why.is_none());
         Part { host: self.host.clone(), location: self.location.text.clone(), draft: self.draft.clone(), upstream }
     }
 
@@ -221,7 +229,7 @@ impl Route {
 
 /// Whether a URL has nothing but the name of a host, and maybe a port.
 fn is_address(url: &str) -> bool {
-    let address = url.strip_prefix("http://").unwrap_or(url);
+    let address = url.strip_prefix("http://").or(url.strip_prefix("https://")).unwrap_or(url);
     let (name, port) = address.split_once(':').unwrap_or((address, "80"));
     let is_in_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     !name.is_empty() && name.bytes().all(is_in_name) && port.parse::<u16>().is_ok_and(|port| port > 0)
@@ -477,6 +485,7 @@ mod tests {
     fn addresses() {
         for (url, expected) in [
             ("http://app", true),
+            ("https://app:443", true),
             ("http://app_1.ns-2:8080", true),
             ("http://", false),
             ("http://:80", false),
@@ -558,7 +567,7 @@ mod tests {
                     host: None,
                     location: location.clone(),
                     draft: policies[*policy].clone(),
-                    upstream: Some(format!("http://{upstream}")),
+                    upstream: Some(Ok(format!("http://{upstream}"))),
                     place: number.to_string(),
                     scope: 0,
                     conditions: is_conditional.then(|| "headers".to_owned()).into_iter().collect(),
@@ -592,7 +601,7 @@ mod tests {
                     expected.unwrap_or_else(|| panic!("{order:?} {path} {met} {routes:#?} {:?}", found.location));
                 assert_eq!(found.draft, expected.draft, "{order:?} {path} {met} {routes:#?} {:?}", found.location);
                 assert!(
-                    found.upstream.is_none() || found.upstream == expected.upstream,
+                    found.upstream.is_none() || found.upstream.clone().map(Ok) == expected.upstream,
                     "{order:?} {path} {met} {routes:#?} {:?}",
                     found.location
                 );

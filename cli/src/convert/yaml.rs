@@ -4,7 +4,7 @@
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 
 use super::draft::{Draft, Notes};
-use super::routes::{self, Location, Order, Route};
+use super::routes::{self, Location, Order, Route, Upstream};
 use super::{hosts, Part};
 use crate::Failure;
 
@@ -163,6 +163,16 @@ pub enum Source {
 /// The prefix of the annotations of ingress-nginx.
 const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
+/// The annotations with the policy.
+const POLICY: [&str; 6] = [
+    "cors-allow-origin",
+    "cors-allow-methods",
+    "cors-allow-headers",
+    "cors-allow-credentials",
+    "cors-expose-headers",
+    "cors-max-age",
+];
+
 /// What the documents are about.
 pub fn source(documents: &[Node]) -> Option<Source> {
     let kind = |document: &Node| document.get("kind").map_or(String::new(), |kind| kind.text().to_owned());
@@ -194,12 +204,14 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         hosts: Hosts::default(),
         filters: vec![FILTER],
         needs_expressions: false,
+        secure_clusters: Vec::new(),
     };
     match source {
         Source::Ingress => converter.hosts = Hosts::of(documents),
         Source::Gateway => {}
         Source::Envoy => {
             documents.iter().for_each(|document| add_names(document, &mut converter.filters));
+            documents.iter().for_each(|document| add_secure_clusters(document, &mut converter.secure_clusters));
             let needs_expression = |domain: &&str| hosts::needs_expression(hosts::without_port(domain).0);
             let has_such_domain = |node: &Node| domains(node).iter().any(needs_expression);
             converter.needs_expressions = documents.iter().any(|document| any(document, &has_such_domain));
@@ -305,6 +317,10 @@ struct Hosts {
     with_expressions: Vec<Option<String>>,
     /// Those that have a path of the type Exact, and the path.
     exact: Vec<(Option<String>, String)>,
+    /// Those that have the path `/`.
+    with_root: Vec<Option<String>>,
+    /// The hosts of each object.
+    objects: Vec<Option<String>>,
     /// The aliases, each with its host.
     aliases: Vec<(Option<String>, String)>,
 }
@@ -322,7 +338,14 @@ impl Hosts {
     fn of(documents: &[Node]) -> Hosts {
         let mut hosts = Hosts::default();
         for document in documents {
+            let mut names: Vec<_> = rules(document).iter().map(host).collect();
+            names.sort();
+            names.dedup();
+            hosts.objects.extend(names.into_iter().filter(|_| !is_canary(document)));
             for rule in rules(document) {
+                if paths(rule).iter().any(|path| path_text(path) == "/") {
+                    hosts.with_root.push(host(rule));
+                }
                 if has_expressions(document, rule) {
                     hosts.with_expressions.push(host(rule));
                 }
@@ -412,6 +435,20 @@ fn add_names<'n>(node: &'n Node, names: &mut Vec<&'n str>) {
         names.extend(node.get("name").map(Node::text));
     }
     node.children().into_iter().for_each(|child| add_names(child, names));
+}
+
+/// The names of clusters with a `transport_socket` in a document.
+fn add_secure_clusters<'n>(node: &'n Node, names: &mut Vec<&'n str>) {
+    let clusters = node.get("clusters").map_or(&[][..], Node::items).iter();
+    let is_secure =
+        |cluster: &&Node| cluster.get("transport_socket").or(cluster.get("transport_socket_matches")).is_some();
+    names.extend(clusters.filter(is_secure).filter_map(|cluster| cluster.get("name")).map(Node::text));
+    node.children().into_iter().for_each(|child| add_secure_clusters(child, names));
+}
+
+/// Whether something in an object is the name of a header of CORS.
+fn sets_cors(node: &Node) -> bool {
+    any(node, &|node| node.text().to_ascii_lowercase().contains("access-control-"))
 }
 
 /// What a route matches.
@@ -511,6 +548,8 @@ struct Converter<'n> {
     filters: Vec<&'n str>,
     /// Whether domains of Envoy with `*` become expressions.
     needs_expressions: bool,
+    /// The clusters of Envoy that are not reached by plain HTTP.
+    secure_clusters: Vec<&'n str>,
 }
 
 impl<'n> Converter<'n> {
@@ -538,7 +577,7 @@ impl<'n> Converter<'n> {
         hosts: &[Option<String>],
         matched: &Matched,
         draft: &Draft,
-        upstream: Option<&String>,
+        upstream: Option<&Upstream>,
         place: &str,
     ) {
         for (host, location) in
@@ -573,6 +612,9 @@ impl<'n> Converter<'n> {
             );
             return;
         }
+        self.name_annotations(document, !draft.is_empty());
+        let backend = document.at(&["spec", "defaultBackend"]).or(document.at(&["spec", "backend"]));
+        let default = backend.and_then(|backend| ingress_upstream(document, backend));
         let target = rules(document).iter().find_map(|rule| rewrite_target(document, rule));
         if let Some(target) = target.filter(|_| !draft.is_empty()) {
             let place = self.place(target);
@@ -590,9 +632,7 @@ impl<'n> Converter<'n> {
             let hosts = self.ingress_hosts(rule);
             for path in paths(rule) {
                 found = true;
-                let service = path.at(&["backend", "service"]);
-                let upstream =
-                    service.and_then(|service| upstream(service.get("name")?, service.at(&["port", "number"])));
+                let upstream = path.get("backend").and_then(|backend| ingress_upstream(document, backend));
                 let place = self.place(path);
                 let matched = Matched { locations: self.hosts.locations(document, rule, path), conditions: Vec::new() };
                 self.push(&hosts, &matched, &draft, upstream.as_ref(), &place);
@@ -601,13 +641,56 @@ impl<'n> Converter<'n> {
                 found = true;
                 let place = self.place(rule);
                 // It has a location for all paths.
-                self.push(&hosts, &Matched::everything(), &draft, None, &place);
+                self.push(&hosts, &Matched::everything(), &draft, default.as_ref(), &place);
+            } else if default.is_some() {
+                self.ingress_default(rule, &draft, default.as_ref(), &hosts);
             }
         }
-        if !found && !draft.is_empty() {
+        if !found && (default.is_some() || !draft.is_empty()) {
             let place = self.place(document);
-            let matched = Matched::everything();
-            self.push(&[None], &matched, &draft, None, &place);
+            self.push(&[None], &Matched::everything(), &draft, default.as_ref(), &place);
+        }
+    }
+
+    /// The location of ingress-nginx for the paths of a host that no rule is for, if the object has a `defaultBackend`. If several
+    /// objects are for the host, the oldest one has this location.
+    fn ingress_default(&mut self, rule: &Node, draft: &Draft, upstream: Option<&Upstream>, hosts: &[Option<String>]) {
+        let place = self.place(rule);
+        let host = host(rule);
+        if self.hosts.with_root.contains(&host) {
+            return;
+        }
+        if self.hosts.objects.iter().filter(|other| **other == host).count() > 1 {
+            if !draft.is_empty() {
+                let text = "defaultBackend is left out for this host: several objects are for it, and the cluster uses that of the oldest one";
+                self.notes.left("default-backend", &place, text);
+            }
+            return;
+        }
+        let location = match self.hosts.with_expressions.contains(&host) {
+            true => Location::start_in_either_case("/"),
+            false => Location::start("/"),
+        };
+        self.push(hosts, &Matched { locations: vec![location], conditions: Vec::new() }, draft, upstream, &place);
+    }
+
+    /// Names the annotations that are not carried over.
+    fn name_annotations(&mut self, document: &Node, has_policy: bool) {
+        let known = ["enable-cors", "use-regex", "rewrite-target", "server-alias", "backend-protocol"];
+        let mut others = Vec::new();
+        for (key, value) in annotations(document).pairs() {
+            let Some(name) = key.strip_prefix(PREFIX) else { continue };
+            if name.ends_with("-snippet") && sets_cors(value) {
+                let text =
+                    format!("{name} is left out: it has headers of CORS; cors convert --from nginx converts those");
+                self.notes.left("snippet", &self.place(value), text);
+            } else if !known.contains(&name) && !POLICY.contains(&name) {
+                others.push(name);
+            }
+        }
+        if has_policy && !others.is_empty() {
+            let text = format!("These annotations are left out: {}", others.join(", "));
+            self.notes.differs("annotations", &self.place(document), text);
         }
     }
 
@@ -706,6 +789,15 @@ impl<'n> Converter<'n> {
                 self.notes.left("backends", &self.place(backend), text);
                 draft = Draft::default();
             }
+            for filter in filters {
+                let kind = filter.get("type").map_or("", Node::text);
+                if kind == "ResponseHeaderModifier" && sets_cors(filter) {
+                    let text = "The filter ResponseHeaderModifier is left out: it has headers of CORS; write them as cors_* directives";
+                    self.notes.left("headers", &self.place(filter), text);
+                } else if !draft.is_empty() && !["CORS", "URLRewrite", "RequestRedirect"].contains(&kind) {
+                    self.notes.differs("filter", &self.place(filter), format!("The filter {kind} is left out"));
+                }
+            }
             let is_rewrite = |filter: &&Node| {
                 filter.get("type").is_some_and(|kind| matches!(kind.text(), "URLRewrite" | "RequestRedirect"))
             };
@@ -718,7 +810,7 @@ impl<'n> Converter<'n> {
                     );
                     None
                 }
-                [backend] => backend.get("name").and_then(|name| upstream(name, backend.get("port"))),
+                [backend] => gateway_upstream(backend),
                 [] => None,
                 _ => {
                     self.notes.left("proxy-pass", &place, "The rule gets no proxy_pass: it has several backends");
@@ -820,6 +912,12 @@ impl<'n> Converter<'n> {
     }
 
     fn envoy_children(&mut self, node: &'n Node, mut around: Around<'n>) {
+        for key in ["response_headers_to_add", "response_headers_to_remove"] {
+            if let Some(headers) = node.get(key).filter(|headers| sets_cors(headers)) {
+                let text = format!("{key} is left out: it has headers of CORS; write them as cors_* directives");
+                self.notes.left("headers", &self.place(headers), text);
+            }
+        }
         let sets_policy = self.envoy_settings(node, &mut around);
         if around.has_routes && node.get("match").is_some() {
             return self.envoy_route(node, &around);
@@ -885,7 +983,7 @@ impl<'n> Converter<'n> {
             draft = self.envoy_policy(policies).unwrap_or_default();
         }
         let matched = node.get("match").map_or_else(Matched::everything, Matched::by_envoy);
-        let mut upstream = node.at(&["route", "cluster"]).map(|cluster| format!("http://{}", cluster.text()));
+        let mut upstream = node.get("route").and_then(|route| self.envoy_upstream(route));
         let is_rewrite = |(key, _): &(String, Node)| key.contains("rewrite");
         let rewrites = node.get("route").is_some_and(|route| route.pairs().iter().any(is_rewrite));
         if rewrites || is_answered {
@@ -894,6 +992,18 @@ impl<'n> Converter<'n> {
             upstream = None;
         }
         self.push(&around.hosts, &matched, &draft, upstream.as_ref(), &place);
+    }
+
+    /// The cluster of a route.
+    fn envoy_upstream(&self, route: &Node) -> Option<Upstream> {
+        let Some(cluster) = route.get("cluster").map(Node::text) else {
+            let is_chosen = |(key, _): &(String, Node)| key.contains("cluster");
+            return route.pairs().iter().any(is_chosen).then(|| Err("its requests go to several clusters".to_owned()));
+        };
+        match self.secure_clusters.contains(&cluster) {
+            true => Some(Err(format!("cluster {cluster:?} has a transport_socket, such as TLS"))),
+            false => Some(Ok(format!("http://{cluster}"))),
+        }
     }
 
     /// The policy that some make together: Envoy takes each field from the most specific one that sets it.
@@ -999,10 +1109,40 @@ fn share(percent: &Node) -> Share {
     }
 }
 
-/// The URL of a service.
-fn upstream(name: &Node, port: Option<&Node>) -> Option<String> {
-    let port = port.map(|port| format!(":{}", port.text())).unwrap_or_default();
-    Some(format!("http://{}{port}", name.text()))
+/// The service of an item of `backendRefs`.
+fn gateway_upstream(backend: &Node) -> Option<Upstream> {
+    let text = |key: &str| backend.get(key).map_or("", Node::text);
+    let name = backend.get("name")?.text();
+    Some(match (text("kind"), text("port"), text("weight")) {
+        (kind, _, _) if !["", "Service"].contains(&kind) => Err(format!("its backend is not a Service, but a {kind}")),
+        (_, "", _) => Err("its backend has no port".to_owned()),
+        (_, _, "0") => Err("its backend has the weight 0".to_owned()),
+        (_, port, _) => match text("namespace") {
+            "" => Ok(format!("http://{name}:{port}")),
+            namespace => Ok(format!("http://{name}.{namespace}:{port}")),
+        },
+    })
+}
+
+/// The service of a `backend` of an Ingress.
+fn ingress_upstream(ingress: &Node, backend: &Node) -> Option<Upstream> {
+    let service = backend.get("service");
+    let name = service.map_or(backend.get("serviceName"), |service| service.get("name")).map_or("", Node::text);
+    let port = service.map_or(backend.get("servicePort"), |service| service.get("port"));
+    let port = port.and_then(|port| port.get("number").or(port.get("name")).or(Some(port))).map_or("", Node::text);
+    let protocol =
+        annotation(ingress, "backend-protocol").map_or(String::new(), |node| node.text().trim().to_uppercase());
+    let scheme = match protocol.as_str() {
+        "HTTPS" => "https",
+        "GRPC" | "GRPCS" | "FCGI" | "AUTO_HTTP" => return Some(Err(format!("its backend-protocol is {protocol}"))),
+        // ingress-nginx takes what it does not know for HTTP.
+        _ => "http",
+    };
+    Some(match port.parse::<u16>() {
+        _ if name.is_empty() => Err("its backend is not a service".to_owned()),
+        Ok(port) => Ok(format!("{scheme}://{name}:{port}")),
+        Err(_) => Err(format!("its port is {port:?}, and only the service says which number that is")),
+    })
 }
 
 #[cfg(test)]
@@ -1615,6 +1755,22 @@ mod tests {
             let text = format!("rules: [{}]", rule("", "a").replace("[{type", &format!("[{{type: {kind}}}, {{type")));
             assert_eq!(upstreams(&text), (vec!["= /x ".to_owned()], "rewrite".to_owned()), "{text}");
         }
+        for (backend, upstream, notes) in [
+            ("{name: a, namespace: b, port: 1}", "http://a.b:1", ""),
+            ("{name: a}", "", "proxy-pass"),
+            ("{name: a, port: 1, kind: Other}", "", "proxy-pass"),
+            ("{name: a, port: 1, weight: 0}", "", "proxy-pass"),
+        ] {
+            let text = format!("rules: [{}]", rule("", "a").replace("{name: 'a', port: 80}", backend));
+            assert_eq!(upstreams(&text), (vec![format!("= /x {upstream}")], notes.to_owned()), "{text}");
+        }
+        for (filter, notes) in [
+            ("{type: RequestMirror}", "filter"),
+            ("{type: ResponseHeaderModifier, set: [{name: Access-Control-Allow-Origin, value: '*'}]}", "headers"),
+        ] {
+            let text = format!("rules: [{}]", rule("", "a").replace("[{type", &format!("[{filter}, {{type")));
+            assert_eq!(upstreams(&text), (vec!["= /x http://a:80".to_owned()], notes.to_owned()), "{text}");
+        }
         // Two objects with the same path.
         let text = format!("rules: [{}]\n---\nrules: [{}]", rule("", "a"), rule("", "b"));
         assert_eq!(upstreams(&text), (vec!["= /x ".to_owned()], "proxy-pass".to_owned()));
@@ -1622,10 +1778,91 @@ mod tests {
         for (cluster, upstream, notes) in [
             ("app", "http://app", ""),
             ("outbound|80||svc", "", "proxy-pass"),
+            ("secure", "", "proxy-pass"),
+            ("', cluster_header: 'x-c", "", "proxy-pass"),
             ("app', prefix_rewrite: '/y", "", "rewrite"),
         ] {
-            let text = format!("routes: [{{match: {{path: /x}}, route: {{cluster: '{cluster}'}}, {cors}}}]");
+            let clusters = "clusters: [{name: secure, transport_socket: {}}, {name: app}]";
+            let text =
+                format!("{clusters}\nroutes: [{{match: {{path: /x}}, route: {{cluster: '{cluster}'}}, {cors}}}]");
+            let text = text.replace("cluster: '', ", "");
             assert_eq!(upstreams(&text), (vec![format!("= /x {upstream}")], notes.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn backends_of_ingresses() {
+        let converted = |annotations: &str, rules: &str| -> (String, String) {
+            let cors = format!("{PREFIX}enable-cors: 'true', {PREFIX}cors-allow-origin: 'https://a.example'");
+            let text =
+                format!("kind: Ingress\nmetadata: {{annotations: {{{cors}{annotations}}}}}\nspec: {{{rules}}}\n");
+            let documents = read("f", &text).unwrap();
+            let (parts, notes) = convert("f", &documents, Source::Ingress).unwrap();
+            let line = |part: &Part| {
+                format!(
+                    "{} {} {}",
+                    part.host.as_deref().unwrap_or("all"),
+                    part.location,
+                    part.upstream.as_deref().unwrap_or("none")
+                )
+            };
+            let known = ["preflight", "no-effect", "max-age"];
+            let codes = notes.0.iter().map(|note| note.code).filter(|code| !known.contains(code));
+            (parts.iter().map(line).collect::<Vec<_>>().join("|"), codes.collect::<Vec<_>>().join(" "))
+        };
+        let rule =
+            |backend: &str| format!("rules: [{{host: a.test, http: {{paths: [{{path: /x, backend: {backend}}}]}}}}]");
+        let plain = "{service: {name: b, port: {number: 80}}}";
+        let default = "defaultBackend: {service: {name: d, port: {number: 81}}}";
+        let protocol = |name: &str| format!(", {PREFIX}backend-protocol: '{name}'");
+        for (annotations, rules, expected, notes) in [
+            (String::new(), rule(plain), "a.test /x http://b:80", ""),
+            (String::new(), rule("{service: {name: b, port: {name: http}}}"), "a.test /x none", "proxy-pass"),
+            (String::new(), rule("{resource: {kind: Bucket, name: b}}"), "a.test /x none", "proxy-pass"),
+            (String::new(), rule("{serviceName: b, servicePort: 80}"), "a.test /x http://b:80", ""),
+            (String::new(), rule("{serviceName: b, servicePort: http}"), "a.test /x none", "proxy-pass"),
+            (protocol("https"), rule(plain), "a.test /x https://b:80", ""),
+            (protocol("HTTP"), rule(plain), "a.test /x http://b:80", ""),
+            (protocol("GRPC"), rule(plain), "a.test /x none", "proxy-pass"),
+            (protocol("FCGI"), rule(plain), "a.test /x none", "proxy-pass"),
+            (String::new(), default.to_owned(), "all / http://d:81", ""),
+            (String::new(), format!("{}, {default}", rule(plain)), "a.test /x http://b:80|a.test / http://d:81", ""),
+            (String::new(), format!("{}, {default}", rule(plain).replace("/x", "/")), "a.test / http://b:80", ""),
+            (String::new(), format!("rules: [{{host: a.test}}], {default}"), "a.test / http://d:81", ""),
+            (
+                format!(", {PREFIX}use-regex: 'true'"),
+                format!("{}, {default}", rule(plain)),
+                "a.test ~* ^/x http://b:80|a.test ~* ^/ http://d:81",
+                "",
+            ),
+            (
+                String::new(),
+                format!(
+                    "{}, {default}}}\n---\nkind: Ingress\nspec: {{{}",
+                    rule(plain),
+                    rule(plain).replace("/x", "/y")
+                ),
+                "a.test /x http://b:80",
+                "default-backend",
+            ),
+            (
+                format!(", {PREFIX}app-root: /a, {PREFIX}auth-url: b"),
+                rule(plain),
+                "a.test /x http://b:80",
+                "annotations",
+            ),
+            (
+                format!(", {PREFIX}server-snippet: 'add_header access-control-allow-origin a;'"),
+                rule(plain),
+                "a.test /x http://b:80",
+                "snippet",
+            ),
+        ] {
+            assert_eq!(
+                converted(&annotations, &rules),
+                (expected.to_owned(), notes.to_owned()),
+                "{annotations} {rules}"
+            );
         }
     }
 
