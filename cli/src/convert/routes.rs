@@ -124,7 +124,8 @@ impl Location {
         let may_overlap = is_longer || other.start.starts_with(&self.start);
         match (self.kind, other.kind) {
             _ if self.text == other.text => true,
-            (Kind::Exact, Kind::Prefix | Kind::Expression) | (Kind::Prefix, Kind::Prefix) => is_longer,
+            (Kind::Exact, Kind::Expression) => other.matches(&self.start).unwrap_or(is_longer),
+            (Kind::Exact | Kind::Prefix, Kind::Prefix) => is_longer,
             (Kind::Expression, Kind::Prefix) => may_overlap,
             (Kind::Expression, Kind::Expression) => is_first && may_overlap,
             (_, Kind::Exact) | (Kind::Prefix, Kind::Expression) => false,

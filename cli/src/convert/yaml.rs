@@ -1485,6 +1485,11 @@ mod tests {
             (exact("/x", "a") + &prefix("/x/", "b"), "= /x: a|/x/: b", ""),
             (prefix("/x/", "b") + &regex("/x", "a"), r"/x/: b|= /x: a|~ ^/x\z: ", "ambiguous"),
             (prefix("/x/", "b") + &regex("/y", "a"), r"/x/: b|~ ^/y\z: a|= /x: ", ""),
+            (
+                regex("/y|/z", "b") + &prefix("/x/", "b") + &prefix("/", "a"),
+                r"~ ^(?:/y|/z)\z: b|/x/: b|= /x: a|/: a",
+                "",
+            ),
             // What cannot be read may match.
             (
                 prefix("/x/", "b") + &regex("(?=/x", "a"),
