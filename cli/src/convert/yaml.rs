@@ -35,7 +35,7 @@ impl Node {
                 let pairs = map.iter().map(|(key, value)| {
                     Ok((Node::new(key, depth + 1)?.text().to_owned(), Node::new(value, depth + 1)?))
                 });
-                Kind::Map(pairs.collect::<Result<_, Failure>>()?)
+                Kind::Map(merged(pairs.collect::<Result<_, Failure>>()?))
             }
             YamlData::Sequence(list) => {
                 Kind::List(list.iter().map(|item| Node::new(item, depth + 1)).collect::<Result<_, _>>()?)
@@ -126,6 +126,25 @@ impl Node {
     }
 }
 
+/// The pairs of an object, with those of the objects that `<<` names.
+fn merged(pairs: Vec<(String, Node)>) -> Vec<(String, Node)> {
+    let (others, mut pairs): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(key, _)| key == "<<");
+    for (_, other) in others {
+        let maps = match other.kind {
+            Kind::List(items) => items.into_iter().map(|item| item.kind).collect(),
+            kind => vec![kind],
+        };
+        for (key, node) in
+            maps.into_iter().flat_map(|kind| if let Kind::Map(pairs) = kind { pairs } else { Vec::new() })
+        {
+            if !pairs.iter().any(|(own, _)| *own == key) {
+                pairs.push((key, node));
+            }
+        }
+    }
+    pairs
+}
+
 /// `snake_case` for `snakeCase`.
 fn snake_case(key: &str) -> String {
     key.chars().fold(String::new(), |mut text, c| {
@@ -205,9 +224,10 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         filters: vec![FILTER],
         needs_expressions: false,
         secure_clusters: Vec::new(),
+        is_part: false,
     };
     match source {
-        Source::Ingress => converter.hosts = Hosts::of(documents),
+        Source::Ingress => converter.hosts = Hosts::of(documents.iter().filter(|document| is_ingress(document))),
         Source::Gateway => {}
         Source::Envoy => {
             documents.iter().for_each(|document| add_names(document, &mut converter.filters));
@@ -219,6 +239,10 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
     }
     for document in documents {
         converter.scope += 1;
+        if source != Source::Envoy && converter.is_other(document, source) {
+            continue;
+        }
+        converter.is_part = !any(document, &|node| node.get("routes").is_some());
         match source {
             Source::Ingress => converter.ingress(document),
             Source::Gateway => converter.gateway(document),
@@ -330,14 +354,19 @@ fn aliases(ingress: &Node) -> Vec<&str> {
     annotation(ingress, "server-alias").map(Node::words).unwrap_or_default()
 }
 
+/// Whether an object is an Ingress, or a part of one.
+fn is_ingress(document: &Node) -> bool {
+    document.get("kind").is_none_or(|kind| kind.text() == "Ingress")
+}
+
 fn is_canary(ingress: &Node) -> bool {
     annotation(ingress, "canary").is_some_and(|node| is_on(node.text()))
 }
 
 impl Hosts {
-    fn of(documents: &[Node]) -> Hosts {
+    fn of<'n>(documents: impl Iterator<Item = &'n Node> + Clone) -> Hosts {
         let mut hosts = Hosts::default();
-        for document in documents {
+        for document in documents.clone() {
             let mut names: Vec<_> = rules(document).iter().map(host).collect();
             names.sort();
             names.dedup();
@@ -356,7 +385,7 @@ impl Hosts {
                 hosts.exact.extend(exact.map(|path| (host(rule), path_text(path).to_owned())));
             }
         }
-        let names: Vec<_> = documents.iter().flat_map(rules).filter_map(host).collect();
+        let names: Vec<_> = documents.flat_map(rules).filter_map(host).collect();
         let all = hosts.aliases.clone();
         let has_one_server = |(host, alias): &(Option<String>, String)| {
             !names.contains(alias) && all.iter().all(|(other, same)| same != alias || other == host)
@@ -550,11 +579,29 @@ struct Converter<'n> {
     needs_expressions: bool,
     /// The clusters of Envoy that are not reached by plain HTTP.
     secure_clusters: Vec<&'n str>,
+    /// Whether the document of Envoy has no routes, so that a policy in it is for all paths.
+    is_part: bool,
 }
 
 impl<'n> Converter<'n> {
     fn place(&self, node: &Node) -> String {
         format!("{}:{}", self.name, node.line)
+    }
+
+    /// Whether a document is an object of another kind. Names its policies.
+    fn is_other(&mut self, document: &Node, source: Source) -> bool {
+        let wanted = if source == Source::Ingress { "Ingress" } else { "HTTPRoute" };
+        let Some(kind) = document.get("kind").map(Node::text).filter(|kind| *kind != wanted) else { return false };
+        let is_policy = |key: &str| {
+            let key = key.to_ascii_lowercase().replace('_', "");
+            matches!(key.as_str(), "cors" | "corspolicy") || key.starts_with("accesscontrol")
+        };
+        let has_policy = |node: &Node| node.pairs().iter().any(|(key, _)| is_policy(key)) || sets_cors(node);
+        if any(document, &has_policy) {
+            let text = format!("An object of the kind {kind} is left out, with its policy");
+            self.notes.left("kind", &self.place(document), text);
+        }
+        true
     }
 
     /// A name that nginx can have a server for.
@@ -621,11 +668,19 @@ impl<'n> Converter<'n> {
             let text = format!("rewrite-target is left out: the path is passed on as it is, not as {}", target.text());
             self.notes.left("rewrite-target", &place, text);
         }
-        for alias in aliases(document).into_iter().filter(|_| !draft.is_empty()) {
-            if self.hosts.aliases.iter().all(|(_, other)| other != alias) {
+        for alias in aliases(document) {
+            if self.hosts.aliases.iter().any(|(_, other)| other == alias) {
+                continue;
+            }
+            let place = self.place(document);
+            if !draft.is_empty() {
                 let text =
                     format!("The alias {alias:?} is left out: another rule is for this host, or several hosts have it");
-                self.notes.left("server-alias", &self.place(document), text);
+                self.notes.left("server-alias", &place, text);
+            }
+            let name = hosts::alias(alias);
+            if name.is_some() && !self.hosts.objects.contains(&Some(alias.to_owned())) {
+                self.push_server(&[name], &place);
             }
         }
         for rule in rules(document) {
@@ -764,9 +819,6 @@ impl<'n> Converter<'n> {
 
     /// https://gateway-api.sigs.k8s.io/geps/gep-1767/
     fn gateway(&mut self, document: &Node) {
-        if document.get("kind").is_some_and(|kind| kind.text() != "HTTPRoute") {
-            return;
-        }
         let rules = document.at(&["spec", "rules"]).or(document.get("rules"));
         let rules: Vec<&Node> = rules.map_or(vec![document], |rules| rules.items().iter().collect());
         let names = document.at(&["spec", "hostnames"]).map(Node::words).unwrap_or_default();
@@ -922,7 +974,7 @@ impl<'n> Converter<'n> {
         if around.has_routes && node.get("match").is_some() {
             return self.envoy_route(node, &around);
         }
-        if sets_policy && !any(node, &|node| node.get("routes").is_some()) {
+        if sets_policy && self.is_part {
             self.envoy_route(node, &around);
         }
         for (key, child) in node.pairs() {
@@ -1038,6 +1090,12 @@ impl<'n> Converter<'n> {
             if let Some(key) = node.get("runtime_key") {
                 let text = format!("The runtime key {:?} is left out: it may switch the policy off", key.text());
                 notes.left("filter_enabled", &place, text);
+            }
+        }
+        for name in ["allow_origin", "allow_origin_regex"] {
+            if let Some(node) = policies.iter().find_map(|policy| policy.get(name)) {
+                let place = format!("{}:{}", self.name, node.line);
+                notes.left("origin", &place, format!("{name} is left out: Envoy no longer reads it"));
             }
         }
         let origins = policies.iter().filter_map(|policy| policy.get("allow_origin_string_match"));
@@ -1939,6 +1997,15 @@ mod tests {
                 "all /|!a.test /|!b.test /",
                 "server server",
             ),
+            (
+                ingress(&on, &rule(""))
+                    + &ingress(
+                        &format!("{PREFIX}server-alias: c.test"),
+                        &format!("{}, {}", rule("a.test"), rule("b.test")),
+                    ),
+                "all /|!c.test /|!a.test /|!b.test /",
+                "server server server",
+            ),
             // The `*` of an Ingress is for one label.
             (ingress(&on, &rule("*.a.test")), r"~^[\w-]+\.a\.test$ /", ""),
             (
@@ -1967,6 +2034,34 @@ mod tests {
             (envoy(&[("'a*b', a.test", cors_of_envoy)]), "a.test /", "host"),
         ] {
             assert_eq!(hosts(&text), (expected.to_owned(), notes.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_of_other_kinds() {
+        let cors = "filters: [{type: CORS, cors: {allowOrigins: ['https://a.example']}}]";
+        let route = format!("kind: HTTPRoute\nspec: {{rules: [{{{cors}}}]}}\n---\n");
+        let ingress = format!("kind: Ingress\nmetadata: {{annotations: {{{PREFIX}enable-cors: 'true'}}}}\nspec: {{rules: [{{http: {{paths: [{{path: /}}]}}}}]}}\n---\n");
+        let policy = "allow_origin_string_match: [{exact: 'https://a.example'}]";
+        let server = |policy: &str| {
+            format!("virtual_hosts: [{{domains: [a.test], routes: [{{match: {{prefix: /}}, typed_per_filter_config: {{c: {policy}}}}}]}}]")
+        };
+        for (text, expected, notes) in [
+            (route.clone() + "kind: SecurityPolicy\nspec: {cors: {allowOrigins: ['*']}}", "all /", "kind"),
+            (route.clone() + "kind: Middleware\nspec: {headers: {accessControlAllowMethods: [GET]}}", "all /", "kind"),
+            (route.clone() + "kind: Service\nspec: {ports: []}", "all /", ""),
+            (ingress + &route, "all /", "kind"),
+            // A policy that others name is not one for all hosts, and may be merged into theirs.
+            (format!("a: &a {{{policy}}}\n{}", server("*a")), "a.test /", ""),
+            (format!("a: &a {{{policy}}}\n{}", server("{<<: *a, max_age: '5'}")), "a.test /", ""),
+            (format!("a: &a {{{policy}}}\n{}", server("{<<: [*a], allow_origin_string_match: []}")), "", ""),
+            (server(&format!("{{{policy}, allow_origin: ['https://b.example']}}")), "a.test /", "origin"),
+        ] {
+            let documents = read("f", &text).unwrap();
+            match convert("f", &documents, source(&documents).unwrap()) {
+                Ok(_) => assert_eq!(hosts(&text), (expected.to_owned(), notes.to_owned()), "{text}"),
+                Err(error) => assert!(expected.is_empty() && error.contains("there are no"), "{error} {text}"),
+            }
         }
     }
 
