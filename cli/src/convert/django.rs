@@ -295,6 +295,7 @@ impl Settings<'_> {
             _ => draft.set_max_age(MAX_AGE, &place, &mut notes),
         }
         draft.finish(&place, &mut notes);
+        draft.name_wildcards(methods.iter().chain(&headers).map(String::as_str), &place, &mut notes);
         let location = match self.take("CORS_URLS_REGEX") {
             Some((Value::Text(expression), _)) => location(&expression),
             _ => "/".to_owned(),

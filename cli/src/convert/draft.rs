@@ -74,6 +74,10 @@ pub struct Draft {
 /// The longest time for which a browser keeps the answer to a preflight.
 const LONGEST: u64 = 86400;
 
+/// What is different about `*` in a list of methods or request headers, where credentials are allowed.
+const WILDCARD: &str =
+    "With credentials, browsers took * for a name and allowed nothing by it; now everything that is asked for is allowed";
+
 impl Draft {
     /// Whether no origin is allowed.
     pub fn is_empty(&self) -> bool {
@@ -82,7 +86,7 @@ impl Draft {
 
     /// Whether every origin is allowed.
     pub fn is_any(&self) -> bool {
-        self.origins.iter().any(|origin| origin == "*")
+        is_any(&self.origins)
     }
 
     /// Adds an origin or a pattern.
@@ -149,13 +153,28 @@ impl Draft {
         }
     }
 
-    /// Takes out what cannot be allowed together with credentials.
+    /// Takes out what cannot be allowed together with credentials, and what has no effect beside `*`.
     pub fn finish(&mut self, place: &str, notes: &mut Notes) {
-        if self.credentials && self.exposed.iter().any(|name| name == "*") {
-            self.exposed.clear();
+        if self.credentials && is_any(&self.exposed) {
+            self.exposed.retain(|name| name != "*");
             let text =
                 "Access-Control-Expose-Headers \"*\" is only the name of a header with credentials; list the headers";
             notes.left("exposed", place, text);
+        }
+        if self.is_any() {
+            self.expressions.clear();
+        }
+        for list in [&mut self.origins, &mut self.methods, &mut self.exposed] {
+            if is_any(list) {
+                *list = vec!["*".to_owned()];
+            }
+        }
+    }
+
+    /// Says that `*` in lists of methods and request headers permits more now, if they were sent as they are.
+    pub fn name_wildcards<'a>(&self, sent: impl IntoIterator<Item = &'a str>, place: &str, notes: &mut Notes) {
+        if self.credentials && sent.into_iter().any(has_wildcard) {
+            notes.differs("wildcard", place, WILDCARD);
         }
     }
 
@@ -205,7 +224,16 @@ impl Draft {
     }
 }
 
-/// The names that a list accepts. Each may be followed by others after a comma.
+/// Whether `*` is in a list as it is sent.
+pub fn has_wildcard(list: &str) -> bool {
+    list.split(',').any(|name| name.trim() == "*")
+}
+
+fn is_any(list: &[String]) -> bool {
+    list.iter().any(|value| value == "*")
+}
+
+/// The names that a list accepts, and `*`, which need not be alone in it. Each may be followed by others after a comma.
 fn accepted<'a>(
     names: impl IntoIterator<Item = &'a str>,
     mut add: impl FnMut(&str) -> Result<(), Problem>,
@@ -217,6 +245,10 @@ fn accepted<'a>(
     let words =
         names.into_iter().flat_map(|name| name.split([',', ' ', '\t', '\n', '\r'])).filter(|word| !word.is_empty());
     for word in words {
+        if word == "*" {
+            list.push(word.to_owned());
+            continue;
+        }
         match add(word) {
             Ok(()) => list.push(word.to_owned()),
             Err(problem) if problem.reason == Reason::Duplicate => {}
@@ -359,5 +391,25 @@ mod tests {
         assert_eq!(codes, [(Kind::Differs, "no-effect"), (Kind::Left, "header")]);
         draft.set_max_age("1728000", "f:1", &mut notes);
         assert_eq!(draft.max_age, Some(86400));
+    }
+
+    #[test]
+    fn wildcards_are_alone() {
+        for (credentials, exposed, codes) in [(false, "*", ""), (true, "X-A", "exposed wildcard")] {
+            let (mut draft, mut notes) = (Draft { credentials, ..Draft::default() }, Notes::default());
+            for origin in ["https://a.example", "*"] {
+                draft.origin(origin, "f:1", &mut notes);
+            }
+            draft.expression(r"^https://[ab]\.example$", "f:1", &mut notes);
+            draft.set_methods(["PUT, *", "GET"], "f:1", &mut notes);
+            draft.set_exposed(["*, X-A, *"], "f:1", &mut notes);
+            draft.set_headers(["*", "Authorization"], "f:1", &mut notes);
+            draft.finish("f:1", &mut notes);
+            draft.name_wildcards(["PUT", "PUT, *"], "f:1", &mut notes);
+            assert!(draft.expressions.is_empty());
+            let lists = [draft.origins, draft.methods, draft.headers, draft.exposed].map(|list| list.join(" "));
+            assert_eq!(lists, ["*", "*", "* Authorization", exposed]);
+            assert_eq!(notes.0.iter().map(|note| note.code).collect::<Vec<_>>().join(" "), codes);
+        }
     }
 }

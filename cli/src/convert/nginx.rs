@@ -806,11 +806,10 @@ impl Compared<'_> {
             is_echo(&fields.methods) || is_echo(&fields.headers),
             "Everything that is asked for is allowed as before, but without credentials by *",
         );
-        let is_wild = |list: &Option<String>| list.as_deref() == Some("*");
-        differs(
-            "wildcard",
-            draft.credentials && (is_wild(&fields.methods) || is_wild(&fields.headers)),
-            "With credentials, browsers took * for a name and allowed nothing by it; now everything that is asked for is allowed",
+        draft.name_wildcards(
+            [&fields.methods, &fields.headers].into_iter().flatten().map(String::as_str),
+            place,
+            notes,
         );
     }
 }

@@ -109,7 +109,7 @@ impl Location {
 
     /// The path that nginx redirects to this location, if it is passed on and there is no location for exactly that path.
     fn redirected(&self) -> Option<&str> {
-        self.start.strip_suffix('/').filter(|path| self.kind == Kind::Prefix && !path.is_empty())
+        self.start.strip_suffix('/').filter(|path| self.kind != Kind::Expression && !path.is_empty())
     }
 
     /// Whether every path that matches the other one matches this one.
@@ -241,6 +241,8 @@ fn is_address(url: &str) -> bool {
 pub enum Order {
     /// The first one.
     Listed,
+    /// The one that nginx would select. Paths without the slash at their end are other paths.
+    Specific,
     /// The one that nginx would select.
     Nginx,
 }
@@ -248,7 +250,7 @@ pub enum Order {
 impl Order {
     /// Whether both routes are for the same server. Envoy has virtual hosts of the same name where they belong to several listeners.
     fn is_same_server(self, one: &Route, other: &Route) -> bool {
-        one.host == other.host && (self == Order::Nginx || one.scope == other.scope)
+        one.host == other.host && (self != Order::Listed || one.scope == other.scope)
     }
 
     /// Whether the first of two routes of a server gets all requests that both match. Of two objects of Kubernetes that have the
@@ -266,11 +268,16 @@ impl Order {
 pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     let of_server =
         |route: &&Route| routes.iter().any(|other| other.has_policy() && order.is_same_server(other, route));
-    let mut sorted: Vec<_> = routes.iter().filter(of_server).cloned().collect();
-    if order == Order::Listed {
+    let mut sorted: Vec<_> = routes.iter().filter(of_server).cloned().enumerate().collect();
+    if order != Order::Listed {
+        prefer(&mut sorted);
+    }
+    if order != Order::Nginx {
         sorted = with_redirected(sorted, order);
     }
-    let mut sorted: Vec<_> = sorted.into_iter().enumerate().collect();
+    if order == Order::Specific {
+        prefer(&mut sorted);
+    }
     for (_, route) in &sorted {
         for condition in &route.conditions {
             let text = match condition == RAW_PATH {
@@ -282,28 +289,13 @@ pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
             notes.left("condition", &route.place, text);
         }
     }
-    if order == Order::Nginx {
-        sorted.sort_by_key(|(_, Route { location, .. })| match location.kind {
-            Kind::Prefix => (location.kind, false, Reverse(location.start.len())),
-            kind => (kind, location.is_implied, Reverse(0)),
-        });
-    }
     let mut settled = settled(&reached(sorted, order, notes), order, notes);
     settled.sort_by_key(|(index, _)| *index);
     let settled: Vec<_> = settled.into_iter().map(|(_, route)| route).collect();
-    if order == Order::Nginx {
+    if order != Order::Listed {
         name_expressions(&settled, notes);
     }
-    let is_needed = |route: &&Route| {
-        let mut others = settled.iter().filter(|other| other.has_policy() && order.is_same_server(other, route));
-        route.has_policy() || others.any(|other| route.location.is_within(&other.location))
-    };
-    let is_redirected = |route: &&Route| {
-        let mut others = settled.iter().filter(|other| order.is_same_server(other, route)).filter(is_needed);
-        route.location.kind == Kind::Exact
-            && others.any(|other| other.location.redirected() == Some(route.location.start.as_str()))
-    };
-    let needed: Vec<_> = settled.iter().filter(|route| is_needed(route) || is_redirected(route)).collect();
+    let needed = needed(&settled, order);
     if order == Order::Listed {
         name_servers(&needed, notes);
     }
@@ -312,45 +304,51 @@ pub fn parts(routes: &[Route], order: Order, notes: &mut Notes) -> Vec<Part> {
     parts
 }
 
+/// A route, and which one of those that were found it is.
+type Numbered = (usize, Route);
+
+/// Sorts routes as nginx prefers their locations.
+fn prefer(routes: &mut [Numbered]) {
+    routes.sort_by_key(|(_, Route { location, .. })| match location.kind {
+        Kind::Prefix => (location.kind, false, Reverse(location.start.len())),
+        kind => (kind, location.is_implied, Reverse(0)),
+    });
+}
+
 /// The routes, with some for the paths that nginx would redirect: requests for `/old` to `/old/`, if there is only a location for that.
-fn with_redirected(routes: Vec<Route>, order: Order) -> Vec<Route> {
-    let mut added: Vec<Vec<Route>> = vec![Vec::new(); routes.len()];
+fn with_redirected(routes: Vec<Numbered>, order: Order) -> Vec<Numbered> {
+    let mut added: Vec<Vec<Numbered>> = vec![Vec::new(); routes.len()];
     let mut last = Vec::new();
-    for (at, route) in routes.iter().enumerate() {
+    for (at, (_, route)) in routes.iter().enumerate() {
         let Some(path) = route.location.redirected() else { continue };
         let mut exact = Location { is_implied: true, ..Location::exact("/") };
         exact.text = format!("= {path}");
         exact.start = path.to_owned();
-        let of_server = |other: &&Route| order.is_same_server(other, route);
-        let is_first = !routes[..at].iter().filter(of_server).any(|other| other.location.redirected() == Some(path));
-        if !is_first {
+        let of_server = |(_, other): &&Numbered| order.is_same_server(other, route);
+        let mut before = routes[..at].iter().filter(of_server);
+        if before.any(|(_, other)| other.location.redirected() == Some(path)) {
             continue;
         }
         let others = routes.iter().zip(&mut added);
-        for (other, added) in others.filter(|(other, _)| of_server(other) && other.location.text != exact.text) {
-            let mut copy = Route { location: exact.clone(), ..other.clone() };
+        for ((index, other), added) in
+            others.filter(|(other, _)| of_server(other) && other.1.location.text != exact.text)
+        {
+            let mut copy = Route { location: exact.clone(), scope: route.scope, ..other.clone() };
             match other.location.matches(path) {
                 Some(true) => {}
                 Some(false) => continue,
                 None => copy.conditions.push("safe_regex".to_owned()),
             }
-            added.push(copy);
+            added.push((*index, copy));
         }
         // For what no route matches.
-        last.push(Route {
-            location: exact,
-            draft: Draft::default(),
-            upstream: None,
-            conditions: Vec::new(),
-            ..route.clone()
-        });
+        let nothing =
+            Route { location: exact, draft: Draft::default(), upstream: None, conditions: Vec::new(), ..route.clone() };
+        last.push((usize::MAX, nothing));
     }
     let routes = routes.into_iter().zip(added).flat_map(|(route, added)| added.into_iter().chain([route]));
     routes.chain(last).collect()
 }
-
-/// A route, and which one of those that were found it is.
-type Numbered = (usize, Route);
 
 /// The routes that get a request.
 fn reached(sorted: Vec<Numbered>, order: Order, notes: &mut Notes) -> Vec<Numbered> {
@@ -390,6 +388,7 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
         let later = later.iter().enumerate().filter(|(at, other)| is_before(*at, other)).map(|(_, other)| *other);
         let earlier = earlier.filter(|other| route.location.takes(&other.location, false));
         let rivals: Vec<_> = earlier.chain(later).collect();
+        let is_partial = !route.is_unconditional() && last.is_none();
         let mut settled_route = route.clone();
         let location = &route.location.text;
         if let Some(other) = rivals.iter().find(|other| other.draft != route.draft) {
@@ -399,19 +398,47 @@ fn settled(reached: &[Numbered], order: Order, notes: &mut Notes) -> Vec<Numbere
                 other.place
             );
             notes.left("ambiguous", &route.place, text);
-        } else if route.has_policy() && !route.is_unconditional() && last.is_none() {
+        } else if route.has_policy() && is_partial {
             settled_route.draft = Draft::default();
-            let text = format!("Location {location} gets no policy: it is only for requests that meet the conditions");
+            let text = format!(
+                "Location {location} gets neither a policy nor a proxy_pass: it is only for requests that meet the conditions"
+            );
             notes.left("ambiguous", &route.place, text);
         }
         if let Some(other) = rivals.iter().find(|other| other.upstream != route.upstream) {
             settled_route.upstream = None;
             let text = format!("Location {location} gets no proxy_pass: some of its requests may be for {}, which passes requests elsewhere", other.place);
             notes.left("proxy-pass", &route.place, text);
+        } else if is_partial {
+            settled_route.upstream = None;
         }
         settled.push((*index, settled_route));
     }
     settled
+}
+
+/// The routes with a policy, and those whose requests would otherwise come under another policy, or be passed elsewhere.
+fn needed(routes: &[Route], order: Order) -> Vec<&Route> {
+    let mut is_needed: Vec<_> = routes.iter().map(Route::has_policy).collect();
+    loop {
+        let takes = |other: &Route, route: &Route| {
+            let is_other = other.has_policy() || other.upstream.is_some() && other.upstream != route.upstream;
+            let is_redirected = route.location.kind == Kind::Exact
+                && other.location.redirected() == Some(route.location.start.as_str());
+            order.is_same_server(other, route)
+                && (is_redirected || is_other && route.location.is_within(&other.location))
+        };
+        let is_taken = |route: &Route| {
+            let mut others = routes.iter().zip(&is_needed).filter(|(_, is_needed)| **is_needed);
+            others.any(|(other, _)| takes(other, route))
+        };
+        let now: Vec<_> =
+            routes.iter().zip(&is_needed).map(|(route, is_needed)| *is_needed || is_taken(route)).collect();
+        if now == is_needed {
+            return routes.iter().zip(now).filter(|(_, is_needed)| *is_needed).map(|(route, _)| route).collect();
+        }
+        is_needed = now;
+    }
 }
 
 /// Locations for the servers that have no location, if nginx would use that of another server in their place.
@@ -549,6 +576,7 @@ mod tests {
             vec![Location::whole("/a/b|/c")],
             vec![Location::whole("/.*b")],
             vec![Location::start("/a/")],
+            vec![Location::exact("/a/")],
         ];
         let policy = |origin: &str| Draft { origins: vec![origin.to_owned()], ..Draft::default() };
         let policies = [Draft::default(), policy("https://a.example"), policy("https://b.example")];
@@ -560,9 +588,9 @@ mod tests {
                 random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                 (random >> 33) as usize % below
             };
-            let order = [Order::Listed, Order::Nginx][next(2)];
+            let order = [Order::Listed, Order::Specific, Order::Nginx][next(3)];
             let mut routes = Vec::new();
-            let rules: Vec<_> = (0..1 + next(4)).map(|_| (next(9), next(3), next(3) == 0, next(2))).collect();
+            let rules: Vec<_> = (0..1 + next(4)).map(|_| (next(10), next(3), next(3) == 0, next(2))).collect();
             for (number, (matcher, policy, is_conditional, upstream)) in rules.iter().enumerate() {
                 routes.extend(matchers[*matcher].iter().map(|location| Route {
                     host: None,
@@ -581,7 +609,7 @@ mod tests {
                     let rank = rank(&route.location.text, path, &mut expressions).filter(|_| is_met)?;
                     let first = routes.iter().position(|other| other.location.text == route.location.text);
                     let rank = (rank, route.location.is_implied, first, route.is_unconditional());
-                    Some(((order == Order::Nginx).then_some(rank), at, route))
+                    Some(((order != Order::Listed).then_some(rank), at, route))
                 });
                 let expected = matching.min_by_key(|(rank, at, _)| (*rank, *at)).map(|(_, _, route)| route);
                 let found = parts
@@ -589,10 +617,15 @@ mod tests {
                     .enumerate()
                     .filter_map(|(at, part)| Some((rank(&part.location, path, &mut expressions)?, at, part)));
                 let found = found.min_by_key(|(rank, at, _)| (*rank, *at)).map(|(_, _, part)| part);
-                let redirect = format!("{path}/");
-                let is_redirected = parts.iter().any(|part| part.location == redirect)
+                let redirecting = [format!("{path}/"), format!("= {path}/")];
+                let is_redirected = parts.iter().any(|part| redirecting.contains(&part.location))
                     && !parts.iter().any(|part| part.location == format!("= {path}"));
                 assert!(!is_redirected || order == Order::Nginx, "{path} {routes:#?} {parts:?}");
+                let passed = found.and_then(|part| part.upstream.clone());
+                assert!(
+                    passed.is_none() || expected.is_some_and(|route| route.upstream == passed.clone().map(Ok)),
+                    "{order:?} {path} {met} {routes:#?} {passed:?}"
+                );
                 let Some(found) = found.filter(|part| !part.draft.is_empty()) else {
                     fewer += usize::from(expected.is_some_and(Route::has_policy));
                     continue;
@@ -601,11 +634,6 @@ mod tests {
                 let expected =
                     expected.unwrap_or_else(|| panic!("{order:?} {path} {met} {routes:#?} {:?}", found.location));
                 assert_eq!(found.draft, expected.draft, "{order:?} {path} {met} {routes:#?} {:?}", found.location);
-                assert!(
-                    found.upstream.is_none() || found.upstream.clone().map(Ok) == expected.upstream,
-                    "{order:?} {path} {met} {routes:#?} {:?}",
-                    found.location
-                );
             }
         }
         assert!(same > fewer, "{same} {fewer}");

@@ -259,7 +259,11 @@ pub fn convert(name: &str, documents: &[Node], source: Source) -> Result<(Vec<Pa
         }
     }
     let Converter { found, mut notes, .. } = converter;
-    let order = if source == Source::Envoy { Order::Listed } else { Order::Nginx };
+    let order = match source {
+        Source::Ingress => Order::Nginx,
+        Source::Gateway => Order::Specific,
+        Source::Envoy => Order::Listed,
+    };
     let mut parts = routes::parts(&found, order, &mut notes);
     if parts.is_empty() && notes.0.is_empty() {
         let what = match source {
@@ -789,7 +793,6 @@ impl<'n> Converter<'n> {
         // What it cannot read is the default there.
         draft.credentials = !is_off(&text("cors-allow-credentials", "true"));
         if draft.is_any() && draft.credentials {
-            draft.origins.retain(|origin| origin == "*");
             draft.credentials = false;
             let text =
                 "cors-allow-credentials is left out: browsers do not accept it with *, which cors-allow-origin is";
@@ -805,6 +808,7 @@ impl<'n> Converter<'n> {
         draft.set_exposed([text("cors-expose-headers", "").as_str()], &place, notes);
         draft.set_max_age(&text("cors-max-age", "1728000"), &place, notes);
         draft.finish(&place, notes);
+        draft.name_wildcards([methods.as_str(), headers.as_str()], &place, notes);
         if draft.is_empty() {
             notes.left("origin", &place, "No origin could be carried over");
             return None;
@@ -1125,8 +1129,13 @@ impl<'n> Converter<'n> {
                 notes.left("origin", &place, text);
             }
         }
-        draft.set_methods([text("allow_methods")], &place, notes);
-        draft.set_headers([text("allow_headers")], &place, notes);
+        let (methods, headers) = (text("allow_methods"), text("allow_headers"));
+        draft.set_methods([methods], &place, notes);
+        draft.set_headers([headers], &place, notes);
+        // For `*` alone, Envoy sends what is asked for.
+        if headers == "*" && !draft.credentials {
+            draft.headers.push("Authorization".to_owned());
+        }
         draft.set_exposed([text("expose_headers")], &place, notes);
         if !text("max_age").is_empty() {
             draft.set_max_age(text("max_age"), &place, notes);
@@ -1136,6 +1145,7 @@ impl<'n> Converter<'n> {
             notes.differs("preflight", &place, text);
         }
         draft.finish(&place, notes);
+        draft.name_wildcards([methods, headers].into_iter().filter(|list| *list != "*"), &place, notes);
         if draft.is_empty() {
             notes.left("origin", &place, "No origin could be carried over");
             return None;
