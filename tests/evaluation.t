@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(40);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(59);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -55,6 +55,22 @@ http {
         volatile;
         "~^(.*)-(.*)$"  .example;
         default         .example;
+    }
+
+    # This one sets a variable that locations set as well.
+    map $http_x $named_ending {
+        "~^(?<name>.*)-(.*)$"  .example;
+        default                .example;
+    }
+
+    # And this one has $1 evaluated again, with the captures of the first one.
+    map $1 $fresh_one {
+        volatile;
+        default  $1;
+    }
+
+    map "$ending$fresh_one" $again {
+        default  .example;
     }
 
     # This one has those of the location.
@@ -113,6 +129,39 @@ http {
         location ~ ^/same/(\w+)$ {
             cors_allow_origin  "https://$1$ending.$same";
             return             200 $1;
+        }
+
+        location ~ ^/named/(?<name>\w+)$ {
+            cors_allow_origin  "https://$name$named_ending";
+            return             200;
+        }
+
+        location ~ ^/both/(?<name>\w+)$ {
+            cors_allow_origin  "https://$1.$name$named_ending";
+            return             200;
+        }
+
+        location ~ ^/skips-named/(?<name>\w+)$ {
+            cors_allow_origin  https://one.example;
+            cors_bypass        "$name$named_ending";
+            return             200;
+        }
+
+        location ~ ^/again/(\w+)$ {
+            cors_allow_origin  "https://$fresh_one$again";
+            return             200;
+        }
+
+        location ~ ^/again-beside/(\w+)$ {
+            cors_allow_origin  "https://$1.$fresh_one$again";
+            return             200;
+        }
+
+        location ~ ^/unknown/(\w+)$ {
+            root               /nonexistent;
+            cors_allow_origin  "https://$1.example$realpath_root";
+            cors_bypass        "$realpath_root$arg_skip";
+            return             200;
         }
 
         location /no-captures {
@@ -263,6 +312,31 @@ for my $x ('X: none', 'X: a-b', $long) {
 		'200 -Allow-Origin: https://abc.example.abc; Vary: Origin',
 		"beside an expression and a map of the captures, $named");
 }
+for my $x ('X: none', 'X: xyz-b', $long) {
+	my $named = length($x) > 100 ? 'long' : $x;
+	my $of = sub {
+		my ($path, $origin) = @_;
+		is(cors(get("$path/abc", $origin, $x)),
+			"200 -Allow-Origin: $origin; Vary: Origin", "$path, $named");
+	};
+	$of->('/named', $abc);
+	$of->('/both', 'https://abc.abc.example');
+	$of->('/again', $abc);
+	$of->('/again-beside', 'https://abc.abc.example');
+	is(cors(get('/skips-named/abc', $evil, $x)), '200',
+		"bypass: a name that an expression sets, too, $named");
+}
+is(cors(get('/named/abc', 'https://xyz.example', 'X: xyz-b')),
+	'200 Vary: Origin', 'a name that an expression sets, too, denied');
+
+# nginx takes a variable that it cannot evaluate for an empty one.
+is(cors(get('/unknown/abc', $abc)),
+	"200 -Allow-Origin: $abc; Vary: Origin", 'beside an unknown variable');
+is(cors(get('/unknown/abc?skip=1', $evil)), '200',
+	'bypass: beside an unknown variable');
+is(cors(get('/unknown/abc?skip=0', $evil)), '200 Vary: Origin',
+	'bypass: beside an unknown variable, zero');
+
 is(cors(get('/skips/0', $evil, 'X: ' . 'yes' x 100)), '200 Vary: Origin',
 	'bypass: beside an expression, zero');
 is(cors(get('/skips/1', $evil, 'X: yes')), '200',

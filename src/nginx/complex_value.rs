@@ -19,7 +19,7 @@ use super::OutOfMemory;
 /// A value that is evaluated for each request.
 pub struct ComplexValue {
     compiled: ngx_http_complex_value_t,
-    /// Its variables, if it also has captures.
+    /// Those of its variables that may change the rest of it.
     variables: Option<NonNull<ngx_uint_t>>,
 }
 
@@ -36,24 +36,16 @@ impl ComplexValue {
         request.complex_value = &mut compiled;
         // SAFETY: the three pointers are valid for the call.
         let result = unsafe { ngx_http_compile_complex_value(&mut request) };
-        let variables = variables_beside_captures(&compiled);
+        let variables = variables_beside_others(&compiled);
         (result == NGX_OK as ngx_int_t).then_some(ComplexValue { compiled, variables })
     }
 
     /// The value for a request; `None` if nginx could not evaluate it.
     pub fn evaluate<'r>(&self, r: &mut Request<'r>) -> Option<&'r [u8]> {
-        match self.variables {
-            // SAFETY: the list is nginx's, of this value.
-            Some(variables) => unsafe { r.after_variables(variables, |r| self.read(r)) }.ok()?,
-            None => self.read(r),
-        }
-    }
-
-    fn read<'r>(&self, r: &mut Request<'r>) -> Option<&'r [u8]> {
         let mut result = ngx_str_t::empty();
         let value = ptr::from_ref(&self.compiled).cast_mut();
-        // SAFETY: nginx only reads the compiled value.
-        let code = r.keeping_captures(|r| unsafe { ngx_http_complex_value(r.as_ptr(), value, &mut result) });
+        // SAFETY: the list is nginx's, of this value, which nginx only reads.
+        let code = unsafe { r.evaluating(self.variables, |r| ngx_http_complex_value(r.as_ptr(), value, &mut result)) };
         // SAFETY: the result lives in the request's pool or longer.
         code.is_ok_and(|code| code == NGX_OK as ngx_int_t).then(|| unsafe { r.slice(&result) })
     }
@@ -84,10 +76,7 @@ impl Predicates {
             return Ok(NonNull::new(array).map(|array| {
                 let predicates = Predicates { array, is_one: false };
                 let values = predicates.values();
-                Predicates {
-                    is_one: values.len() == 1 && variables_beside_captures(&values[0]).is_none(),
-                    ..predicates
-                }
+                Predicates { is_one: values.len() == 1 && variables_beside_others(&values[0]).is_none(), ..predicates }
             }));
         }
         Err(())
@@ -103,17 +92,12 @@ impl Predicates {
         // SAFETY: the array is what `ngx_http_set_predicate_slot` made, and lives as long as the configuration.
         let all = unsafe { self.array.as_ref() };
         if self.is_one {
-            return test(r, all);
+            return test(r, all, None);
         }
         // One at a time, so that each sees the location's captures.
         for value in self.values() {
             let one = ngx_array_t { elts: ptr::from_ref(value).cast_mut().cast(), nelts: 1, ..*all };
-            let is_set = match variables_beside_captures(value) {
-                // SAFETY: the list is nginx's, of this value.
-                Some(variables) => unsafe { r.after_variables(variables, |r| test(r, &one)) }??,
-                None => test(r, &one)?,
-            };
-            if is_set {
+            if test(r, &one, variables_beside_others(value))? {
                 return Ok(true);
             }
         }
@@ -126,18 +110,25 @@ impl Predicates {
     }
 }
 
-fn test(r: &mut Request<'_>, predicates: &ngx_array_t) -> Result<bool, OutOfMemory> {
+fn test(
+    r: &mut Request<'_>,
+    predicates: &ngx_array_t,
+    variables: Option<NonNull<ngx_uint_t>>,
+) -> Result<bool, OutOfMemory> {
     let predicates = ptr::from_ref(predicates).cast_mut();
-    // SAFETY: nginx only reads the array.
-    match r.keeping_captures(|r| unsafe { ngx_http_test_predicates(r.as_ptr(), predicates) })? {
+    // SAFETY: the list is nginx's, of a value in the array, which nginx only reads.
+    match unsafe { r.evaluating(variables, |r| ngx_http_test_predicates(r.as_ptr(), predicates)) }? {
         code if code == NGX_OK as ngx_int_t => Ok(false),
         code if code == NGX_DECLINED as ngx_int_t => Ok(true),
         _ => Err(OutOfMemory),
     }
 }
 
-/// nginx's list of a value's variables, if it also has `$1` or its like in it.
-fn variables_beside_captures(value: &ngx_http_complex_value_t) -> Option<NonNull<ngx_uint_t>> {
+/// nginx's list of a value's variables, if there is something beside one that an expression in a `map` may change: another variable, or
+/// `$1` and its like.
+fn variables_beside_others(value: &ngx_http_complex_value_t) -> Option<NonNull<ngx_uint_t>> {
     let has_captures = |text: &[u8]| text.windows(2).any(|pair| matches!(pair, [b'$', b'1'..=b'9']));
-    NonNull::new(value.flushes).filter(|_| has_captures(value.value.as_bytes()))
+    // SAFETY: nginx's list has at least one variable, and ends with -1.
+    let has_others = |list: &NonNull<ngx_uint_t>| unsafe { *list.as_ptr().add(1) != ngx_uint_t::MAX };
+    NonNull::new(value.flushes).filter(|list| has_others(list) || has_captures(value.value.as_bytes()))
 }

@@ -4,7 +4,7 @@
 #[cfg(ngx_feature = "pcre")]
 use std::ffi::c_int;
 use std::ptr::NonNull;
-use std::{mem, ptr, slice};
+use std::{mem, ptr};
 
 use ngx::ffi::{
     ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_variable_t, ngx_http_variable_value_t, ngx_uint_t,
@@ -69,37 +69,57 @@ impl<'r> Request<'r> {
         Ok(evaluate(self))
     }
 
-    /// Calls `evaluate` for a value with these variables after they have been evaluated, each with the captures of the location.
-    /// nginx reads a value twice, to learn its length and to write it: an expression that a variable evaluated in between would
-    /// give the captures in it another length.
+    /// Calls `evaluate`, which reads a value. What this changes in the request is not seen in the rest of the value, nor in the captures
+    /// of the location. `variables` are those that may change the rest.
     ///
     /// # Safety
     /// `variables` are the indices of variables, and end with -1.
-    #[cold]
+    pub(super) unsafe fn evaluating<T>(
+        &mut self,
+        variables: Option<NonNull<ngx_uint_t>>,
+        evaluate: impl FnOnce(&mut Request<'r>) -> T,
+    ) -> Result<T, OutOfMemory> {
+        match variables {
+            // SAFETY: the caller's promise.
+            Some(variables) => unsafe { self.after_variables(variables, evaluate) },
+            None => self.keeping_captures(evaluate),
+        }
+    }
+
+    /// Calls `evaluate` with each of these variables as it was, or as it evaluates to with the captures of the location. nginx reads a
+    /// value twice, to learn its length and to write it. An expression of a `map` that it evaluates in between would change captures,
+    /// and with them the length of the rest.
+    ///
+    /// # Safety
+    /// As above.
     #[inline(never)]
-    pub(super) unsafe fn after_variables<T>(
+    unsafe fn after_variables<T>(
         &mut self,
         variables: NonNull<ngx_uint_t>,
         evaluate: impl FnOnce(&mut Request<'r>) -> T,
     ) -> Result<T, OutOfMemory> {
+        let own = self.copy_variables()?;
+        let copies = mem::replace(&mut self.fields_mut().variables, own);
         // SAFETY: the caller's promise.
-        let variables = unsafe {
-            let variables = variables.as_ptr();
-            let count = (0..).take_while(|&at| *variables.add(at) != ngx_uint_t::MAX).count();
-            slice::from_raw_parts(variables, count)
-        };
-        for &index in variables {
+        let indices =
+            (0..).map(|at| unsafe { *variables.as_ptr().add(at) }).take_while(|&index| index != ngx_uint_t::MAX);
+        for index in indices {
+            // SAFETY: a request has a value for each variable, and so have its copies.
+            let copy = unsafe { &mut *copies.add(index) };
+            if (copy.valid() == 1 || copy.not_found() == 1) && copy.no_cacheable() == 0 {
+                continue;
+            }
             // SAFETY: `index` is a variable's.
             let value = self.keeping_captures(|r| unsafe { ngx_http_get_flushed_variable(r.as_ptr(), index) })?;
-            if value.is_null() {
-                return Err(OutOfMemory);
+            // SAFETY: nginx's value, or null for one that it cannot evaluate and takes for an empty one.
+            match unsafe { value.as_ref() } {
+                Some(value) => *copy = *value,
+                None => copy.set_not_found(1),
             }
+            // nginx would evaluate it once more.
+            copy.set_no_cacheable(0);
         }
-        let own = self.copy_variables()?;
-        for &index in variables {
-            // SAFETY: as above. nginx evaluates a variable that is not cacheable once more.
-            unsafe { (*self.fields().variables.add(index)).set_no_cacheable(0) };
-        }
+        self.fields_mut().variables = copies;
         let result = evaluate(self);
         self.fields_mut().variables = own;
         Ok(result)
