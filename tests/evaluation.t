@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(59);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(63);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -134,6 +134,18 @@ http {
         location ~ ^/named/(?<name>\w+)$ {
             cors_allow_origin  "https://$name$named_ending";
             return             200;
+        }
+
+        location ~ ^/back/(\w+)(/x)?$ {
+            cors_allow_origin  "https://$1.example";
+            rewrite            ^/back/one$ /back/two last;
+            rewrite            ^/back/three$ /back/four/x last;
+            return             200;
+
+            location ~ ^/back/(\w+)/x$ {
+                cors_expose_headers  X-Inner;
+                return               200;
+            }
         }
 
         location ~ ^/both/(?<name>\w+)$ {
@@ -328,6 +340,18 @@ for my $x ('X: none', 'X: xyz-b', $long) {
 }
 is(cors(get('/named/abc', 'https://xyz.example', 'X: xyz-b')),
 	'200 Vary: Origin', 'a name that an expression sets, too, denied');
+
+# A request comes to the same value again.
+for my $row (['one', 'one', ''], ['one', 'two', undef],
+	['three', 'three', '-Expose-Headers: X-Inner; '],
+	['three', 'four', undef])
+{
+	my ($path, $name, $fields) = @$row;
+	my $origin = "https://$name.example";
+	my $allowed = defined $fields ? "-Allow-Origin: $origin; $fields" : '';
+	is(cors(get("/back/$path", $origin)), "200 ${allowed}Vary: Origin",
+		"comes back from $path, $name");
+}
 
 # nginx takes a variable that it cannot evaluate for an empty one.
 is(cors(get('/unknown/abc', $abc)),
