@@ -3,9 +3,13 @@
 
 mod django;
 mod draft;
+mod envoy;
 mod evaluate;
+mod gateway;
 mod hosts;
+mod ingress;
 mod nginx;
+mod objects;
 mod routes;
 mod text;
 mod yaml;
@@ -104,15 +108,12 @@ fn format(arguments: &Arguments) -> Result<Format, Failure> {
         Some("py") => Ok(Format::Django),
         Some("yaml" | "yml" | "json") => {
             let documents = yaml::read(&arguments.file, &input::read(&arguments.file)?)?;
-            match yaml::source(&documents) {
-                Some(yaml::Source::Ingress) => Ok(Format::Ingress),
-                Some(yaml::Source::Gateway) => Ok(Format::Gateway),
-                Some(yaml::Source::Envoy) => Ok(Format::Envoy),
-                None => Err(format!(
+            objects::source(&documents).ok_or_else(|| {
+                format!(
                     "{}: this is neither an Ingress nor an HTTPRoute with a CORS filter nor a CORS policy of Envoy; --from says what it is",
                     arguments.file
-                )),
-            }
+                )
+            })
         }
         _ => Ok(Format::Nginx),
     }
@@ -141,9 +142,7 @@ fn convert_other(arguments: &Arguments, format: Format) -> Result<Notes, Failure
     let text = input::read(name)?;
     let (parts, notes) = match format {
         Format::Django => django::convert(name, &text)?,
-        Format::Ingress => yaml::convert(name, &yaml::read(name, &text)?, yaml::Source::Ingress)?,
-        Format::Gateway => yaml::convert(name, &yaml::read(name, &text)?, yaml::Source::Gateway)?,
-        _ => yaml::convert(name, &yaml::read(name, &text)?, yaml::Source::Envoy)?,
+        _ => objects::convert(name, &yaml::read(name, &text)?, format)?,
     };
     let blocks: Vec<_> = parts.iter().filter_map(|part| block(part, arguments.proxy_pass.as_deref())).collect();
     let new = blocks.join("\n");
