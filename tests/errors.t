@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(54);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(60);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -31,6 +31,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     cors_allow_origin https://app.example.com;
+    add_header X-Status $cors_status always;
 
     large_client_header_buffers 2 1k;
 
@@ -110,6 +111,30 @@ for (
 		PeerAddr => '127.0.0.1:' . port(8083))),
 		"$status -Allow-Origin: *", "$status: '*', $name")
 		unless $request =~ m{/(?:small|down)};
+}
+
+# Preflights of which nginx makes no sense, or that it cannot answer, are not
+# answered as such.
+
+for (
+	[400, 'two Hosts', "OPTIONS / HTTP/1.1\nFIELDS\nHost: a\nHost: b\n\n"],
+	[501, 'an unknown coding', "OPTIONS / HTTP/1.1\nFIELDS\nHost: a\n"
+		. "Transfer-Encoding: foo\nConnection: close\n\n"],
+)
+{
+	my ($status, $name, $request) = @$_;
+	my $ask = sub {
+		my $fields = "Origin: $_[0]\nAccess-Control-Request-Method: PUT";
+		http($request =~ s/FIELDS/$fields/r);
+	};
+
+	my $r = $ask->('https://app.example.com');
+	is(cors($r), "$status " . allowed('https://app.example.com'),
+		"$status: allowed preflight, $name");
+	is(header($r, 'X-Status'), 'ALLOWED', "$status: its status, $name");
+	$r = $ask->('https://evil.example');
+	is(cors($r) . header($r, 'X-Status'), "$status " . VARY . 'DENIED',
+		"$status: denied preflight, $name");
 }
 
 # Where none was read

@@ -19,7 +19,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(67);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(70);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -253,10 +253,22 @@ is(join(' ', map { $_->{note} } denials(policy => 'http', origin => undef)),
 is(join(' ', map { $_->{note} } denials(policy => 'enforce', origin => undef)),
 	'only cors_bypass lets it pass', 'no origin');
 
-my $long = 'https://' . 'x' x 400;
-get('/', $long);
-($denial) = denials(origin => substr $long, 0, 256);
-is($denial->{directive}, undef, 'an origin that is too long is cut');
+# What is longer than 256 characters is cut, and nothing can be recommended.
+
+for my $row (['x', 256], ['y', 257]) {
+	my ($x, $length) = @$row;
+	my $long = 'https://' . ($x x 60 . '.') x 4 . $x x ($length - 252);
+	get('/', $long);
+	($denial) = denials(origin => substr $long, 0, 256);
+	is($denial->{directive}, $length > 256 ? undef : "cors_allow_origin $long;",
+		"an origin of $length characters");
+
+	my $name = $x x $length;
+	preflight('/', $a, 'GET', $name);
+	($denial) = denials(header => $x x 256);
+	is($denial->{directive}, $length > 256 ? undef : "cors_allow_headers $name;",
+		"a name of $length characters");
+}
 
 my $odd = "https://<script>\"\\\xff&'";
 get('/', $odd);

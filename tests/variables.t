@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(133);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(145);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -149,6 +149,35 @@ http {
             cors_allow_origin https://app.example.com;
             proxy_set_header X-Status $cors_status;
             proxy_pass http://127.0.0.1:8081;
+        }
+    }
+
+    # Before a location is chosen.
+    server {
+        listen       127.0.0.1:8080;
+        server_name  early.localhost;
+
+        cors_allow_origin   https://app.example.com;
+        cors_allow_methods  PUT;
+        cors_bypass         $arg_bypass;
+
+        set  $early "[$cors_status] [$cors_origin] [$cors_reason]";
+
+        add_header  X-Early $early always;
+        add_header  X-Late "[$cors_status] [$cors_origin]" always;
+
+        location / {
+            return  200;
+        }
+
+        location /own {
+            cors_allow_origin  https://evil.example;
+            return             200;
+        }
+
+        location /off {
+            cors    off;
+            return  200;
         }
     }
 }
@@ -288,6 +317,25 @@ is(header($r, 'X-Status') . ' ' . header($r, 'X-Origin'), "ALLOWED $app",
 	'after an internal redirect');
 is(header(get('/error', $evil), 'X-Status'), 'DENIED',
 	'after an internal redirect: denied');
+
+# Before a location is chosen, they are about the policy of the server.
+
+my $reason = "origin \"$evil\" is not allowed by cors_allow_origin or "
+	. 'cors_allow_origin_regex';
+for my $row (
+	['/', $app, "[ALLOWED] [$app] []", "[ALLOWED] [$app]"],
+	['/', $evil, "[DENIED] [] [$reason]", '[DENIED] []'],
+	['/own', $app, "[ALLOWED] [$app] []", '[DENIED] []'],
+	['/own', $evil, "[DENIED] [] [$reason]", "[ALLOWED] [$evil]"],
+	['/off', $app, "[ALLOWED] [$app] []", '[] []'],
+	['/?bypass=1', $app, '[BYPASS] [] []', '[BYPASS] []'],
+)
+{
+	my ($uri, $origin, $early, $late) = @$row;
+	$r = get($uri, $origin, 'Host: early.localhost');
+	is(header($r, 'X-Early'), $early, "in the server: $uri $origin");
+	is(header($r, 'X-Late'), $late, "in the location: $uri $origin");
+}
 
 # In the log
 
