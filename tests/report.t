@@ -19,7 +19,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(70);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(80);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -268,6 +268,18 @@ for my $row (['x', 256], ['y', 257]) {
 	($denial) = denials(header => $x x 256);
 	is($denial->{directive}, $length > 256 ? undef : "cors_allow_headers $name;",
 		"a name of $length characters");
+}
+
+# An origin that is denied again is counted in shorter ways, by its length.
+
+for my $length (15, 16, 32, 33, 256) {
+	my $long = 'https://z.' . ('z' x 40 . '.') x 4 . 'z' x 100;
+	my $origin = substr($long, 0, $length - 1) . 'z';
+	my @answers = map { cors(get('/', $origin, 'Sec-Fetch-Site: cross-site')) } 1 .. 3;
+	is_deeply(\@answers, [('200 Vary: Origin') x 3],
+		"denied again: $length characters");
+	($denial) = denials(origin => $origin);
+	is($denial->{count}, 3, "counted again: $length characters");
 }
 
 my $odd = "https://<script>\"\\\xff&'";

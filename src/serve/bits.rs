@@ -101,15 +101,14 @@ small! {
         PreflightMethodDenied, PreflightHeaderDenied, Bypass;
 }
 
-impl Small for Option<Decision> {
-    const WIDTH: u32 = 7;
+impl Small for Decision {
+    const WIDTH: u32 = 6;
 
     fn to_bits(self) -> u32 {
-        self.map_or(0, |decision| 1 | (decision.grant.to_bits() << 1) | (decision.status.to_bits() << 3))
+        self.grant.to_bits() | (self.status.to_bits() << 2)
     }
 
-    fn from_bits(bits: u32) -> Option<Decision> {
-        (bits & 1 != 0)
-            .then(|| Decision { grant: Grant::from_bits((bits >> 1) & 3), status: Status::from_bits(bits >> 3) })
+    fn from_bits(bits: u32) -> Decision {
+        Decision { grant: Grant::from_bits(bits & 3), status: Status::from_bits(bits >> 2) }
     }
 }

@@ -61,7 +61,7 @@ impl<'r> Kept<'r> {
     }
 
     /// Otherwise, the decision under `policy`.
-    fn decision(&self) -> Bits<'_, Option<Decision>> {
+    fn decision(&self) -> Bits<'_, Decision> {
         Bits::at(self.read.number(), 7)
     }
 
@@ -115,7 +115,7 @@ impl<'r> Kept<'r> {
     pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
         let policy = self.policy.get()?;
         let decision = match self.way().get() {
-            Way::General => self.decision().get()?,
+            Way::General => self.decision().get(),
             Way::NoOrigin => Decision { status: Status::NoOrigin, grant: Grant::None },
             Way::Allowed => Decision { status: Status::Allowed, grant: Grant::Origin },
             Way::Denied => Decision { status: Status::Denied, grant: Grant::None },
@@ -160,7 +160,7 @@ impl<'r> Kept<'r> {
     pub fn adopt(&self, policy: &'r Policy, decision: Decision) {
         self.policy.set(Some(policy));
         self.way().set(self.way_of(policy, decision));
-        self.decision().set(Some(decision));
+        self.decision().set(decision);
         self.is_logged().set(false);
     }
 
