@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A policy that is being written, and what a conversion has to say.
 
+use cors_policy::origins::{self, OriginsBuilder};
 use cors_policy::rule::parse_rule;
 use cors_policy::{expression, ExposedHeaders, Methods, Problem, Reason, RequestHeaders};
 
@@ -161,6 +162,13 @@ impl Draft {
                 "Access-Control-Expose-Headers \"*\" is only the name of a header with credentials; list the headers";
             notes.left("exposed", place, text);
         }
+        if self.credentials {
+            self.origins.retain(|origin| {
+                let problem = refused_with_credentials(origin);
+                problem.iter().for_each(|problem| notes.left("origin", place, problem.to_string()));
+                problem.is_none()
+            });
+        }
         if self.is_any() {
             self.expressions.clear();
         }
@@ -222,6 +230,16 @@ impl Draft {
         add("cors_allow_private_network", flag(self.private_network, above.private_network));
         lines
     }
+}
+
+/// Why an origin or a pattern is refused together with credentials, if it is.
+fn refused_with_credentials(value: &str) -> Option<Problem> {
+    let mut origins = OriginsBuilder::default();
+    // What is wrong with it anyway has been said.
+    let _ = origins.add(value.as_bytes(), ());
+    let concerns = origins.into_concerns();
+    let mut problems = origins::problems(&concerns, true).into_iter().map(|(_, problem)| problem);
+    problems.find(|problem| !problem.is_warning())
 }
 
 /// Whether `*` is in a list as it is sent.
@@ -395,9 +413,11 @@ mod tests {
 
     #[test]
     fn wildcards_are_alone() {
-        for (credentials, exposed, codes) in [(false, "*", ""), (true, "X-A", "exposed wildcard")] {
+        for (credentials, origins, exposed, codes) in
+            [(false, "*", "*", ""), (true, "https://a.example", "X-A", "exposed origin origin wildcard")]
+        {
             let (mut draft, mut notes) = (Draft { credentials, ..Draft::default() }, Notes::default());
-            for origin in ["https://a.example", "*"] {
+            for origin in ["https://a.example", "*", "https://*.com"] {
                 draft.origin(origin, "f:1", &mut notes);
             }
             draft.expression(r"^https://[ab]\.example$", "f:1", &mut notes);
@@ -406,9 +426,9 @@ mod tests {
             draft.set_headers(["*", "Authorization"], "f:1", &mut notes);
             draft.finish("f:1", &mut notes);
             draft.name_wildcards(["PUT", "PUT, *"], "f:1", &mut notes);
-            assert!(draft.expressions.is_empty());
+            assert_eq!(draft.expressions.is_empty(), !credentials);
             let lists = [draft.origins, draft.methods, draft.headers, draft.exposed].map(|list| list.join(" "));
-            assert_eq!(lists, ["*", "*", "* Authorization", exposed]);
+            assert_eq!(lists, [origins, "*", "* Authorization", exposed]);
             assert_eq!(notes.0.iter().map(|note| note.code).collect::<Vec<_>>().join(" "), codes);
         }
     }

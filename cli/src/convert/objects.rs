@@ -137,8 +137,8 @@ impl<'n> Found<'n> {
         for (host, location) in
             hosts.iter().flat_map(|host| matched.locations.iter().map(move |location| (host, location)))
         {
-            if !location.is_possible() {
-                self.notes.left("path", place, "A path is left out: it does not start with a slash");
+            if let Some(why) = location.refused() {
+                self.notes.left("path", place, format!("A path is left out: {why}"));
                 continue;
             }
             self.routes.push(Route {

@@ -74,7 +74,9 @@ impl Location {
 
     /// For an expression that matches the start of a path, in either case.
     pub fn start_in_either_case(expression: &str) -> Location {
-        Location::new(Kind::Expression, format!("~* {}", quoted(&format!("^{expression}"))), "/")
+        let anchored = format!("^{expression}");
+        let location = Location::new(Kind::Expression, format!("~* {}", quoted(&anchored)), "/");
+        Location { expression: Some(format!("(?i){anchored}")), ..location }
     }
 
     /// For all paths that a path may be for which nginx cannot compare as its source does: it decodes them, joins slashes and
@@ -93,9 +95,18 @@ impl Location {
         (!is_clear).then(|| Location::start(literal_start(expression)))
     }
 
-    /// Whether there may be such paths.
-    pub fn is_possible(&self) -> bool {
-        self.start.starts_with('/')
+    /// Why nginx cannot have such a location, if it cannot.
+    pub fn refused(&self) -> Option<&'static str> {
+        if !self.start.starts_with('/') {
+            return Some("it does not start with a slash");
+        }
+        let is_wrong = self.expression.as_ref().is_some_and(|expression| {
+            use regex_syntax::ast::ErrorKind::{UnsupportedBackreference, UnsupportedLookAround};
+            // Those that PCRE supports.
+            let is_other = |kind: &_| !matches!(kind, UnsupportedBackreference | UnsupportedLookAround);
+            regex_syntax::ast::parse::Parser::new().parse(expression).is_err_and(|error| is_other(error.kind()))
+        });
+        is_wrong.then_some("it is not a valid expression")
     }
 
     /// Whether it matches a path, if that can be said.
