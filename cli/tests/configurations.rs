@@ -504,7 +504,8 @@ fn paths_that_nginx_has_to_read() {
     let rule = |kind: &str, path: &str| {
         format!("  - {{matches: [{{path: {{type: {kind}, value: '{path}'}}}}], filters: [{{type: CORS, cors: {{allowOrigins: ['https://x.example']}}}}]}}\n")
     };
-    let rules = rule("PathPrefix", "/a;b") + &rule("Exact", "/c{d}") + &rule("Exact", "/e f") + &rule("PathPrefix", "");
+    let rules =
+        rule("PathPrefix", "/a;b") + &rule("Exact", "/c{d}") + &rule("Exact", "/e%20f") + &rule("PathPrefix", "");
     fs::write(&file, format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}")).unwrap();
     let ran = cors(&["convert", file.to_str().unwrap()], "");
     let locations: Vec<_> = ran.out.lines().filter(|line| line.starts_with("location")).collect();

@@ -69,8 +69,8 @@ impl<'r> Request<'r> {
         Ok(evaluate(self))
     }
 
-    /// Calls `evaluate`, which reads a value. What this changes in the request is not seen in the rest of the value, nor in the captures
-    /// of the location. `variables` are those that may change the rest.
+    /// Calls `evaluate`, which reads a value. The captures of the location are not changed by this, neither in the rest of the value nor
+    /// afterwards; named ones, which are variables, not in the rest of the value. `variables` are those that may change the rest.
     ///
     /// # Safety
     /// `variables` are the indices of variables, and end with -1.

@@ -314,6 +314,13 @@ impl<'n> Converter<'_, 'n> {
                 notes.left("origin", &place, text);
             }
         }
+        for name in ["allow_methods", "allow_headers", "expose_headers"] {
+            if text(name).split(',').any(|word| word.trim().contains(char::is_whitespace)) {
+                let text = format!("The policy is left out: in {name}, nothing but a comma separates names");
+                notes.left("separator", &place, text);
+                return None;
+            }
+        }
         let (methods, headers) = (text("allow_methods"), text("allow_headers"));
         draft.set_methods([methods], &place, notes);
         draft.set_headers([headers], &place, notes);
@@ -552,6 +559,18 @@ mod tests {
     }
 
     #[test]
+    fn names_without_commas() {
+        for (field, is_left) in
+            [("allow_methods", true), ("allow_headers", true), ("expose_headers", true), ("max_age", false)]
+        {
+            let policy = format!("{{allow_origin_string_match: [{{exact: 'https://a.example'}}], {field}: '1 2'}}");
+            let (_, notes) =
+                converted(&format!("- {{match: {{prefix: /}}, typed_per_filter_config: {{c: {policy}}}}}"));
+            assert_eq!(notes.contains("separator"), is_left, "{field}: {notes}");
+        }
+    }
+
+    #[test]
     fn conditions_of_envoy() {
         let route = |matched: &str, origin: &str| {
             let policy = format!("{{c: {{allow_origin_string_match: [{{exact: 'https://{origin}.example'}}]}}}}");
@@ -566,7 +585,13 @@ mod tests {
             (route("prefix: /, grpc: {}", "a"), "", "condition ambiguous"),
             (route("prefix: /, headers: [], case_sensitive: true", "a"), "/: a", ""),
             // nginx compares paths as they are without percent-encoding.
-            (route("path: /a%2db", "a") + &route("prefix: /%C3%A9/", "a"), "= /a-b: a|/é/: a|= /é: ", ""),
+            (route("path: /a%25b", "a") + &route("prefix: /%C3%A9/", "a"), "= /a%b: a|/é/: a|= /é: ", ""),
+            // Envoy does not decode what may be sent as it is, and nobody can send the others as they are.
+            (route("prefix: /%61", "b") + &route("prefix: /a", "a"), "", "condition ambiguous ambiguous"),
+            (route("prefix: /c%2Dd", "a"), "", "condition ambiguous"),
+            (route("prefix: /c d", "a"), "", "condition ambiguous"),
+            (route("path: /é", "a"), "", "condition ambiguous"),
+            (route("safe_regex: {regex: '/é.*'}", "a"), "", "condition ambiguous"),
             // All have the same, or not.
             (route(&format!("prefix: /, {header}"), "a") + &route("prefix: /", "a"), "/: a", "condition"),
             (route(&format!("prefix: /x, {header}"), "a") + &route("prefix: /", "a"), "/x: a|/: a", "condition"),

@@ -84,14 +84,15 @@ impl Location {
     pub fn in_place_of(path: &str) -> Option<Location> {
         let lower = path.to_ascii_lowercase();
         let rows = [("//", 1), ("/./", 1), ("/../", 1), ("%2f", 0), ("%00", 0), ("?", 0), ("#", 0)];
-        let clear = rows.iter().filter_map(|(part, kept)| Some(lower.find(part)? + kept)).min();
+        let clear = rows.iter().filter_map(|(part, kept)| Some(lower.find(part)? + kept));
+        let clear = clear.chain(path.find(|c: char| !c.is_ascii_graphic())).chain(needless_escape(path)).min();
         let clear = clear.or(lower.ends_with("/..").then(|| path.len() - 2))?;
         Some(Location::start(&path[..clear]))
     }
 
     /// The same for an expression for whole paths, which is compared with a decoded path.
     pub fn in_place_of_whole(expression: &str) -> Option<Location> {
-        let is_clear = !["%", "//"].iter().any(|part| expression.contains(part));
+        let is_clear = !["%", "//", " "].iter().any(|part| expression.contains(part)) && expression.is_ascii();
         (!is_clear).then(|| Location::start(literal_start(expression)))
     }
 
@@ -157,6 +158,15 @@ impl Location {
 /// A path as nginx compares it with locations.
 fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8().map_or_else(|_| path.to_owned(), |decoded| decoded.into_owned())
+}
+
+/// Where a path has an escape of a character that may also be sent as it is.
+fn needless_escape(path: &str) -> Option<usize> {
+    path.match_indices('%').map(|(at, _)| at).find(|&at| {
+        let digits = path.get(at + 1..at + 3);
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        escaped.is_some_and(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'?' | b'#'))
+    })
 }
 
 /// An expression without the names of its groups, which would become variables of nginx.
