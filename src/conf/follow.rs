@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -24,7 +25,7 @@ use super::files::{
 use crate::nginx::disk::{self, Identity, Notices, Writers};
 use crate::nginx::log::{Level, Log};
 use crate::nginx::region::{Reader, Region, Writer};
-use crate::nginx::thread::{idly, Stop, Thread};
+use crate::nginx::thread::{Stop, Thread};
 use crate::nginx::timer::{is_ending, Timer};
 
 /// How often a worker takes note of new tables, in milliseconds.
@@ -284,7 +285,7 @@ impl Follower {
             return Some(());
         }
         self.retried = Instant::now();
-        let result = idly(|| self.change(identity))?;
+        let result = panic::catch_unwind(AssertUnwindSafe(|| self.change(identity))).ok()?;
         if let Err(Failure::Changing) = result {
             self.last = None;
             self.wait();

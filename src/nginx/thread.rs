@@ -47,12 +47,13 @@ impl Stop {
 }
 
 impl Thread {
-    /// Starts one.
+    /// Starts one, which gives way to others.
     pub fn start(run: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Thread> {
         let stop = Arc::new(Stop::default());
         let its = stop.clone();
         // What a panic leaves behind is dropped; the hook has noted where it was.
         let handle = system::start_thread(move || {
+            system::give_way();
             let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| run(&its)));
         })?;
         Ok(Thread { stop, handle })
@@ -75,18 +76,4 @@ impl Thread {
             }
         }
     }
-}
-
-/// Does something while no processor has anything else to do, and waits for it; `None` if it panics. If there cannot be another thread,
-/// it is done by this one, at no other priority: a thread that has become idle may not go back.
-pub fn idly<R: Send>(run: impl FnOnce() -> R + Send) -> Option<R> {
-    let mut run = Some(run);
-    let done = thread::scope(|scope| {
-        let idle = thread::Builder::new().name("cors".to_owned()).spawn_scoped(scope, || {
-            system::run_idly();
-            run.take().map(|run| run())
-        });
-        idle.map(|idle| idle.join().ok().flatten())
-    });
-    done.unwrap_or_else(|_| panic::catch_unwind(panic::AssertUnwindSafe(run.take()?)).ok())
 }

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -22,9 +23,10 @@ class Report:
         self.number += 1
         self.failed += not right
         print(f"{'ok' if right else 'not ok'} {self.number} - {name}", flush=True)
-        if detail and not right:
-            for line in str(detail).splitlines():
-                print(f"# {line}", flush=True)
+        if not right:
+            # There because prove keeps the lines above to itself.
+            for line in [f"  Failed test '{name}'", *str(detail).splitlines()]:
+                print(f"# {line}", file=sys.stderr, flush=True)
 
     def note(self, text):
         print(f"# {text}", flush=True)
