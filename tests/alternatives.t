@@ -18,7 +18,7 @@ select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map auth_basic /)
-	->plan(22);
+	->plan(23);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -200,6 +200,7 @@ like(preflight('/map/auth', $app), qr/^HTTP\S+ 204 /,
 
 # The module
 
+is(origins(get('/module/nested', $org)), $org, 'module: an expression');
 is(origins(get('/module/nested', $evil)), '', 'module: the whole origin');
 is(origins(get('/module/elsewhere', $app)), $app, 'module: after error_page');
 is(origins(get('/module/nested', $app)), $app, 'module: nested');

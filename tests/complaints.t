@@ -263,7 +263,7 @@ like(lines($t, get('/added', $a)),
 is(lines($t, get('/added', $a)), '', 'credentials: once a minute');
 like(lines($t, get('/added-notice', $a)), qr/^\[notice\] .*$credentials/,
 	'credentials: level, and each policy has its own line');
-unlike(lines($t, get('/added-false', $b)), qr/$credentials/,
+unlike(lines($t, get('/added-preflight', $b)), qr/$credentials/,
 	'credentials: denied origin');
 is(lines($t, get('/added-false', $a)), '', 'credentials: not allowed anyway');
 is(lines($t, get('/added-enabled', $a)), '', 'credentials: enabled');

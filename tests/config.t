@@ -210,7 +210,9 @@ for (
 
 	like($said, qr/^emerg .*HERE$/m, "error: $shown");
 	like($said, qr/^emerg .*\b$name\b.*HERE$/m, "the directive: $shown");
-	like($said, qr/\Q$instead\E/, "instead: $shown") if defined $instead;
+	# Behind the value, which may hold it as well.
+	like($said =~ s/^emerg \w+: "[^"]*"//r, qr/\Q$instead\E/, "instead: $shown")
+		if defined $instead;
 }
 
 # Warnings

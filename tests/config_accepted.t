@@ -49,7 +49,7 @@ my @many = map { "https://t$_.example" } 1 .. 500;
 my @expressions = map { "'^https://pr-[0-9]{1,5}\\.t$_\\.example\$'" } 1 .. 500;
 
 my $t = Test::Nginx->new()->has(qw/ http rewrite /)
-	->plan(@origins + @patterns * 2 + 26);
+	->plan(@origins + @patterns * 2 + 28);
 
 $t->write_file_expand('nginx.conf', <<'EOT' =~ s/([A-Z_]+S)$/list_of($1)/gmer);
 
@@ -160,6 +160,10 @@ is(origin_of(get('/doubtful', 'null')), '', 'with warnings: never matched');
 is(field(get('/doubtful', 'https://a.example', 'OPTIONS'),
 	'Access-Control-Allow-Headers'), 'DNT, Access-Control-Allow-Origin',
 	'with warnings: as it is written');
+is(field(get('/doubtful', 'https://a.example'), 'Access-Control-Expose-Headers'),
+	'Set-Cookie, Access-Control-Max-Age', 'with warnings: exposed headers');
+is(field(get('/doubtful', 'https://a.example'),
+	'Access-Control-Allow-Credentials'), 'true', 'with warnings: credentials');
 
 for my $status (400, 401, 443, 445, 493, 599) {
 	like(get("/$status", 'https://b.example'), qr!^HTTP/1.1 $status\b!,

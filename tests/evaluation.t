@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(63);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(66);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -286,12 +286,15 @@ is(content(get('/origin/7/name', 'https://evil.example')), '7 name',
 is(content(get('/origin/7/name')), '7 name', 'captures: no origin');
 
 is(content(get('/bypass/7/name', $one)), '7 name', 'captures: not bypassed');
+is(cors(get('/bypass/7/name', $one)), '200 Vary: Origin', 'not bypassed');
 is(content(get('/bypass/7/name?skip=yes', $one)), '7 name',
 	'captures: bypassed');
+is(cors(get('/bypass/7/name?skip=yes', $one)), '200', 'bypassed');
 
 is(content(get('/enforce/7/name', $one)), '7 name', 'captures: enforced');
-# The next value of the same directive sees them, too.
 my $evil = 'https://evil.example';
+is(cors(get('/enforce/7/name', $evil)), '403 Vary: Origin', 'enforced');
+# The next value of the same directive sees them, too.
 for my $x ('yes', 'no') {
 	is(cors(get('/second/0', $evil, "X: $x")), '403 Vary: Origin',
 		"captures: zero in the second value, first: $x");

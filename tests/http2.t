@@ -22,7 +22,7 @@ my $t = Test::Nginx->new()->has(qw/ http http_v2 http_ssl rewrite proxy /)
 plan(skip_all => 'no HTTP/2 in curl')
 	unless `curl --version` =~ /^Features:.*\bHTTP2\b/m;
 
-$t->plan(93);
+$t->plan(95);
 
 # The directive came when the parameter of "listen" went.
 my $http2 = $t->has_version('1.25.1') ? 'http2 on;' : '';
@@ -160,6 +160,8 @@ for (
 
 	$r = curl($option, 'OPTIONS', "$base/", "Origin: $app", $method, "$base/");
 	is(() = $r =~ /^access-control-allow-origin: \Q$app/mgi, 2,
+		"HTTP/$version, $name: two requests");
+	is(join(' ', $r =~ /^connections: (\d+)$/mg), '1 0',
 		"HTTP/$version, $name: one connection");
 }
 
@@ -171,7 +173,7 @@ sub curl {
 	my @arguments = map { $_ eq 'body' ? "--data-binary 'SOME-BODY'"
 		: /^http/ ? "'$_'" : "-H '$_'" } @fields;
 
-	return scalar `curl -skig -m 8 $option -X $method @arguments '$url'`;
+	return scalar `curl -skig -m 8 -w '\nconnections: %{num_connects}\n' $option -X $method @arguments '$url'`;
 }
 
 ###############################################################################

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(50);
+my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(51);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -112,6 +112,13 @@ http {
             ssi on;
         }
 
+        # Denies whom the page allows.
+        location /part {
+            cors_allow_origin https://other.example;
+            cors_enforce      on;
+            return 200 PART;
+        }
+
         location /off {
             cors off;
             return 200;
@@ -131,7 +138,7 @@ http {
 
 EOF
 
-$t->write_file('ssi.html', '<!--#include virtual="/enforce" -->');
+$t->write_file('ssi.html', '<!--#include virtual="/part" -->');
 
 $t->run();
 
@@ -228,6 +235,8 @@ for (
 {
 	is(line($t, $$_[1]), '', "no line: $$_[0]");
 }
+
+like(get('/ssi.html', $app), qr/PART/, 'there is a subrequest');
 
 # Levels
 

@@ -283,7 +283,8 @@ for (0 .. $#bad) {
 	sleep 0.5;
 	ok($logged && errors($t) == $before + 1, "one line while nginx runs: $name");
 	is_allowed('/file', "the old list: $name", $_ ? "https://after@{[ $_ - 1 ]}.example" : $a);
-	$t->write_file('error.log', '');
+	# All but what the harness looks for.
+	$t->write_file('error.log', join '', $t->read_file('error.log') =~ /^.*\[alert\].*\n/mg);
 	rmdir "$dir/list";
 	unlink "$dir/list";
 	put('list', "https://after$_.example\n");

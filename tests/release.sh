@@ -39,6 +39,7 @@ main() {
     done
     check "it holds no path of the machine" "$(strings -n 4 "$module" | grep -cF "${paths[@]}" || true)" 0
     command_cargo build
+    check "there is the command" "$([[ -x $COMMAND ]] && echo yes)" yes
     check "nor does the command" "$(strings -n 4 "$COMMAND" | grep -cF "${paths[@]}" || true)" 0
     check "which is stripped" "$(readelf -S --wide "$COMMAND" | grep -cE '\.symtab|\.debug' || true)" 0
     check "it has no switch for faults" "$(strings "$module" | grep -c NGX_HTTP_CORS_FAULT || true)" 0

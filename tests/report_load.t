@@ -24,7 +24,7 @@ use constant { CLIENTS => 8, RELOADS => 20, REQUESTS => 250 };
 # A connection is closed after `keepalive_requests`.
 use constant { NOISY => 4, BATCHES => 250, BATCH => 100, FREQUENT => 20 };
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(36);
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(37);
 
 my $conf = <<'EOF';
 
@@ -142,6 +142,7 @@ is(scalar(grep { $_->{origin} eq 'https://new.example' } @{report()->{denials}})
 	'killed: denials are still recorded');
 
 my @alerts = $t->read_file('error.log') =~ /\[alert\] (.*)/g;
+cmp_ok(scalar @alerts, '>', 0, 'killed: workers were');
 is(scalar(grep { !/exited on signal 9/ } @alerts), 0, 'killed: nothing else is reported');
 $t->write_file('error.log', '');
 

@@ -157,6 +157,11 @@ impl<'r> Request<'r> {
         INTERNAL.is_set(self.fields())
     }
 
+    /// Whether the client has its response, and nginx runs the `post_action` of the location.
+    pub fn is_post_action(&self) -> bool {
+        self.fields().post_action() != 0
+    }
+
     /// The kind of the method that the client sent: scripts may set another, and `error_page` and `X-Accel-Redirect` turn
     /// methods into GET.
     pub fn method_sent(&self) -> Method {

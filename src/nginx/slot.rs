@@ -5,18 +5,42 @@
 //! which nginx zeroes once, when the request begins. A slot is the values of a few such variables in a row. Their names are
 //! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and are none that the configuration
 //! defines.
+//!
+//! There is one thing that nginx does to all values: `ngx_http_script_run`, by which it evaluates the variables of `root`,
+//! `proxy_pass` and others, clears `valid` (bit 28) and `not_found` (bit 30) where it finds `no_cacheable` (bit 29). So a slot consists
+//! of values in nginx's own layout ([`Held`]), in which that bit is never set.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::mem::offset_of;
 
 use ngx::ffi::ngx_http_variable_value_t;
 
 use super::configuration::Configuration;
 use super::request::Request;
-use super::strings::NumberedStr;
+use super::strings::HeldStr;
 use super::variable;
 
-/// A type of which all-zero memory is a value. It has no destructor that matters: nobody calls it.
+/// A pointer and a number, in the memory of a value: where nginx has them.
+#[repr(C)]
+#[derive(Default)]
+pub struct Held<T> {
+    /// The number, which is less than [`LIMIT`].
+    pub number: Cell<u32>,
+    /// The pointer.
+    pub pointer: Cell<T>,
+}
+
+/// What the numbers of [`Held`] are less than.
+pub const LIMIT: u32 = 1 << 29;
+
+const _: () = {
+    type Pointer = Held<Option<&'static u8>>;
+    assert!(size_of::<Pointer>() == size_of::<ngx_http_variable_value_t>());
+    assert!(offset_of!(Pointer, pointer) == offset_of!(ngx_http_variable_value_t, data));
+};
+
+/// A type that consists of [`Held`], and of which all-zero memory is a value. It has no destructor that matters: nobody calls it.
 ///
 /// # Safety
 /// That must be so.
@@ -25,9 +49,9 @@ use super::variable;
 pub unsafe trait Zeroable {}
 
 // SAFETY: `None` of a reference is null.
-unsafe impl<T> Zeroable for Cell<Option<&T>> {}
-// SAFETY: zero is an empty string and zero.
-unsafe impl Zeroable for NumberedStr<'_> {}
+unsafe impl<T> Zeroable for Held<Option<&T>> {}
+// SAFETY: zero is an empty string.
+unsafe impl Zeroable for HeldStr<'_> {}
 
 /// Declares a structure that is [`Zeroable`], because its fields are.
 #[macro_export]
@@ -36,6 +60,7 @@ macro_rules! zeroable {
         $( $( #[doc = $field_doc:literal] )* $visible:vis $field:ident: $type:ty, )+
     }) => {
         $( #[doc = $doc] )*
+        #[repr(C)]
         #[derive(Default)]
         pub struct $name<$life> { $( $( #[doc = $field_doc] )* $visible $field: $type, )+ }
 

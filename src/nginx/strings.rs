@@ -7,6 +7,8 @@ use std::{ptr, slice};
 
 use ngx::ffi::ngx_str_t;
 
+use super::slot::{Held, LIMIT};
+
 /// # Safety
 /// The bytes live as long as `'a`.
 #[inline]
@@ -45,33 +47,27 @@ impl<'a> Str<'a> {
     }
 }
 
-/// A string and a number, in the memory of a string.
-pub struct NumberedStr<'a> {
-    data: Cell<*const u8>,
-    len: Cell<u32>,
-    /// The number.
-    pub number: Cell<u32>,
-    of: PhantomData<&'a [u8]>,
-}
+/// A string in the memory of a value.
+pub struct HeldStr<'a>(Held<*const u8>, PhantomData<&'a [u8]>);
 
-impl<'a> NumberedStr<'a> {
+impl<'a> HeldStr<'a> {
     /// The string.
     #[inline(always)]
     pub fn get(&self) -> Str<'a> {
-        Str(ngx_str_t { len: self.len.get() as usize, data: self.data.get().cast_mut() }, PhantomData)
+        Str(ngx_str_t { len: self.0.number.get() as usize, data: self.0.pointer.get().cast_mut() }, PhantomData)
     }
 
-    /// Writes the string. One of 4 GiB and more, which no header field is, loses its end.
+    /// Writes the string. One of 512 MiB and more, which no header field is, loses its end.
     #[inline(always)]
     pub fn set(&self, value: Str<'a>) {
-        self.data.set(value.0.data);
-        self.len.set(value.0.len as u32);
+        self.0.pointer.set(value.0.data);
+        self.0.number.set(value.0.len.min(LIMIT as usize - 1) as u32);
     }
 }
 
-impl Default for NumberedStr<'_> {
+impl Default for HeldStr<'_> {
     fn default() -> Self {
-        NumberedStr { data: Cell::new(ptr::null()), len: Cell::new(0), number: Cell::new(0), of: PhantomData }
+        HeldStr(Held { number: Cell::new(0), pointer: Cell::new(ptr::null()) }, PhantomData)
     }
 }
 

@@ -10,6 +10,7 @@ use cors_policy::{Decision, Grant, Status};
 use super::keep::Way;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
+use crate::nginx::slot::LIMIT;
 
 /// A value of few bits; all zero is the default.
 pub trait Small: Sized {
@@ -32,6 +33,7 @@ impl<'c, T: Small> Bits<'c, T> {
     /// The value at a place in `number`.
     #[inline(always)]
     pub fn at(number: &'c Cell<u32>, shift: u32) -> Bits<'c, T> {
+        debug_assert!(1 << (shift + T::WIDTH) <= LIMIT);
         Bits { number, shift, value: PhantomData }
     }
 

@@ -34,12 +34,12 @@ pub fn arrive<'r>(
     may_answer: bool,
 ) -> Result<Option<u16>, OutOfMemory> {
     let kept = r.kept(location.slot);
-    if kept.policy.get().is_none() && !kept.is_read().get() {
+    if kept.policy.pointer.get().is_none() && !kept.is_read().get() {
         kept.read.read(r, location.reads_all)?;
     }
     // Most of what `facts` says only matters to enforcement.
     let facts = if policy.rules.enforce { kept.facts(r) } else { kept.brief_facts() };
-    let is_first = kept.policy.get().is_none();
+    let is_first = kept.policy.pointer.get().is_none();
     if let (true, Some(values)) = (is_first, location.server_values) {
         read_values(r, policy, values, kept, &facts)?;
     }
@@ -48,7 +48,7 @@ pub fn arrive<'r>(
     }
     let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &kept.read, &facts)?;
     let is_rejected = is_rejected && may_answer;
-    let is_same = kept.policy.get().is_some_and(|in_effect| ptr::eq(in_effect, policy));
+    let is_same = kept.policy.pointer.get().is_some_and(|in_effect| ptr::eq(in_effect, policy));
     kept.is_judged().set(may_answer && (!is_rejected || policy.dry_run));
     if is_rejected && !policy.dry_run {
         kept.adopt(policy, Decision { status: Status::Rejected, grant: Grant::None });
@@ -104,7 +104,8 @@ pub fn preview<'r>(
     read.read(r, false)?;
     let facts = read.facts(r);
     // Values are noted in `read`: those that count are evaluated when the request reaches a location.
-    let Judgement { is_bypassed, grant, .. } = judge(r, policy, kept, &read, &facts)?;
+    let Judgement { is_bypassed, grant, .. } =
+        kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, kept, &read, &facts)))??;
     let mut decision = Rules::decide(&facts, grant);
     if is_bypassed {
         decision.status = Status::Bypass;
@@ -188,17 +189,21 @@ fn evaluate<'r>(
     read: &Read<'r>,
     facts: &Facts<'r>,
 ) -> Result<Values, OutOfMemory> {
-    read.values(r, variables.as_ptr().cast(), |r| {
+    let of = variables.as_ptr().cast();
+    read.values(r, of, |r| {
         let mut result = Values::default();
         for value in variables {
             let value = value.evaluate(r).unwrap_or_default();
             match origins::evaluated(value, facts.origin.one()) {
                 Evaluated::Any => result.any = true,
                 Evaluated::Allowed => result.origin = true,
-                Evaluated::Denied => complain(r, policy, facts, value),
+                Evaluated::Denied => {
+                    complain(r, policy, facts, value);
+                    read.keep_other(r, of, value)?;
+                }
             }
         }
-        result
+        Ok(result)
     })
 }
 

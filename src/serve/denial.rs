@@ -63,7 +63,7 @@ pub fn reason<'r>(
     let dry_run = if policy.dry_run { " (dry run)" } else { "" };
     let is_about_lists = matches!(line.status, Status::PreflightMethodDenied | Status::PreflightHeaderDenied);
     let origin = facts.origin.one().filter(|_| !is_about_lists);
-    match origin.and_then(|origin| nearest(r, policy, kept, origin)) {
+    match origin.and_then(|origin| nearest(policy, kept, origin)) {
         Some(near) => {
             let ([scheme, star, rest], difference) = (near.value(), near.difference());
             let (scheme, rest) = (Escaped(scheme.as_bytes()), Escaped(rest.as_bytes()));
@@ -74,12 +74,9 @@ pub fn reason<'r>(
 }
 
 /// What an origin misses by little: a value of the list, or a word of a variable.
-fn nearest<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &Kept<'r>, origin: &[u8]) -> Option<Near<'r>> {
-    // A variable may depend on this one.
-    kept.while_deciding(|| {
-        let words = policy.dynamic.variables.iter().filter_map(|value| nearest_word(value.evaluate(r)?, origin));
-        words.chain(policy.rules.nearest(origin)).min()
-    })
+fn nearest<'r>(policy: &'r Policy, kept: &Kept<'r>, origin: &[u8]) -> Option<Near<'r>> {
+    let values = kept.read.others(policy.dynamic.variables.as_ptr().cast());
+    values.filter_map(|value| nearest_word(value, origin)).chain(policy.rules.nearest(origin)).min()
 }
 
 struct Line<'l, 'r> {

@@ -56,7 +56,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
-    match kept.policy.get() {
+    match kept.policy.pointer.get() {
         Some(policy) if r.is_main() => with_policy(r, kept, policy),
         _ => NEXT.next(r),
     }
@@ -68,7 +68,7 @@ unsafe extern "C" fn counting_handler(request: *mut ngx_http_request_t) -> ngx_i
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
-    match kept.policy.get() {
+    match kept.policy.pointer.get() {
         Some(policy) if r.is_main() => match policy.row.get() {
             Some(row) if !count::count_common(kept, row) => count_denied(r, kept, policy, row),
             _ => with_policy(r, kept, policy),
@@ -333,7 +333,7 @@ unsafe extern "C" fn first(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
-    let in_effect = r.kept(location.slot).policy.get();
+    let in_effect = r.kept(location.slot).policy.pointer.get();
     match location.policy() {
         // Mostly, there is none here and none in effect, or the same.
         policy if is_same(policy, in_effect) => BEHIND_FIRST.next(r),

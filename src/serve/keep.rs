@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is kept of a request: its facts and the decision, beyond internal redirects and out of reach of scripts.
 
-use std::cell::Cell;
-
 use cors_policy::{Decision, Facts, Grant, Status};
 
 use super::bits::Bits;
@@ -11,7 +9,7 @@ use super::read::Read;
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
-use crate::nginx::slot::{Keeps, Slot};
+use crate::nginx::slot::{Held, Keeps, Slot};
 use crate::nginx::Request;
 use crate::zeroable;
 
@@ -20,7 +18,7 @@ zeroable! {
     pub struct Kept<'r> {
         /// The policy in effect: that of the first location with one that the request reached, or of one that it was redirected
         /// to and that has its own.
-        pub policy: Cell<Option<&'r Policy>>,
+        pub policy: Held<Option<&'r Policy>>,
         /// What decisions depend on.
         pub read: Read<'r>,
     }
@@ -113,7 +111,7 @@ impl<'r> Kept<'r> {
 
     /// What was read and decided, once there is a policy in effect.
     pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
-        let policy = self.policy.get()?;
+        let policy = self.policy.pointer.get()?;
         let decision = match self.way().get() {
             Way::General => self.decision().get(),
             Way::NoOrigin => Decision { status: Status::NoOrigin, grant: Grant::None },
@@ -158,7 +156,7 @@ impl<'r> Kept<'r> {
 
     /// Makes `policy` the one in effect, with a `decision` under it.
     pub fn adopt(&self, policy: &'r Policy, decision: Decision) {
-        self.policy.set(Some(policy));
+        self.policy.pointer.set(Some(policy));
         self.way().set(self.way_of(policy, decision));
         self.decision().set(decision);
         self.is_logged().set(false);
@@ -180,7 +178,7 @@ impl<'r> Kept<'r> {
     /// Makes `policy` the one in effect for a request that reaches its first location with a policy, whose list alone decides.
     #[inline(always)]
     pub fn adopt_simple(&self, policy: &'r Policy, way: Way) {
-        self.policy.set(Some(policy));
+        self.policy.pointer.set(Some(policy));
         self.way().set_first(way);
         self.is_judged().set_first(true);
     }

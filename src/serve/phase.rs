@@ -47,7 +47,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 #[inline(always)]
 fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let kept = r.kept(location.slot);
-    if let Some(in_effect) = kept.policy.get() {
+    if let Some(in_effect) = kept.policy.pointer.get() {
         let is_the_same = ptr::eq(in_effect, policy) && kept.is_judged().get();
         return if is_the_same { go_on(r, policy) } else { general_case(r, location, policy) };
     }
@@ -254,6 +254,9 @@ extern "C" fn general_case<'r>(mut r: Request<'r>, location: &'r LocationConf, p
 
 /// What the handler returns; `None` if the request goes on.
 fn return_from<'r>(r: &mut Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> Option<Code> {
+    if r.is_post_action() {
+        return None;
+    }
     match arrive(r, location, policy, true) {
         Ok(Some(status)) => Some(r.answer(status)),
         Ok(None) => None,

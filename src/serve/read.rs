@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::ffi::c_void;
+use std::iter;
 
 use cors_policy::facts::{Facts, Field, MethodKind, Site};
 use cors_policy::list::elements;
@@ -13,7 +14,8 @@ use super::bits::Bits;
 use crate::nginx::header_list::Names;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
-use crate::nginx::strings::NumberedStr;
+use crate::nginx::slot::Held;
+use crate::nginx::strings::HeldStr;
 use crate::nginx::{OutOfMemory, Request};
 use crate::zeroable;
 
@@ -33,9 +35,10 @@ const REQUEST_HEADERS: usize = 2;
 zeroable! {
     /// The facts as a request keeps them: what most decisions depend on, and where the rest is.
     pub struct Read<'r> {
-        /// `Origin`, and the small values of a request.
-        pub origin: NumberedStr<'r>,
-        notes: Cell<Option<&'r Note<'r>>>,
+        /// `Origin`.
+        pub origin: HeldStr<'r>,
+        /// The small values of a request, and where the others are.
+        notes: Held<Option<&'r Note<'r>>>,
     }
 }
 
@@ -53,6 +56,8 @@ enum What<'r> {
     Bypass(*const c_void, bool),
     /// What the values with variables that this identifies allow.
     Values(*const c_void, Values),
+    /// One of these values, which does not allow the request's origin.
+    Other(*const c_void, &'r [u8]),
 }
 
 /// What values with variables allow, whatever the policy makes of it.
@@ -76,7 +81,7 @@ impl<'r> Read<'r> {
     /// Where small values are.
     #[inline(always)]
     pub fn number(&self) -> &Cell<u32> {
-        &self.origin.number
+        &self.notes.number
     }
 
     /// The kind of the method.
@@ -242,7 +247,7 @@ impl<'r> Read<'r> {
         &self,
         r: &mut Request<'r>,
         of: *const c_void,
-        evaluate: impl FnOnce(&mut Request<'r>) -> Values,
+        evaluate: impl FnOnce(&mut Request<'r>) -> Result<Values, OutOfMemory>,
     ) -> Result<Values, OutOfMemory> {
         let is_it = |what| match what {
             What::Values(place, result) if place == of => Some(result),
@@ -251,25 +256,35 @@ impl<'r> Read<'r> {
         if let Some(result) = self.find(is_it) {
             return Ok(result);
         }
-        let result = evaluate(r);
+        let result = evaluate(r)?;
         self.note(r, What::Values(of, result))?;
         Ok(result)
     }
 
+    /// Keeps one of the values that `of` identifies, which does not allow the origin.
+    pub fn keep_other(&self, r: &mut Request<'r>, of: *const c_void, value: &'r [u8]) -> Result<(), OutOfMemory> {
+        self.note(r, What::Other(of, value))
+    }
+
+    /// Those that were kept.
+    pub fn others(&self, of: *const c_void) -> impl Iterator<Item = &'r [u8]> {
+        self.noted().filter_map(move |what| match what {
+            What::Other(place, value) if place == of => Some(value),
+            _ => None,
+        })
+    }
+
     fn note(&self, r: &mut Request<'r>, what: What<'r>) -> Result<(), OutOfMemory> {
-        self.notes.set(Some(r.keep(Note { what, next: self.notes.get() })?));
+        self.notes.pointer.set(Some(r.keep(Note { what, next: self.notes.pointer.get() })?));
         Ok(())
     }
 
     fn find<T>(&self, wanted: impl Fn(What<'r>) -> Option<T>) -> Option<T> {
-        let mut at = self.notes.get();
-        while let Some(note) = at {
-            if let Some(found) = wanted(note.what) {
-                return Some(found);
-            }
-            at = note.next;
-        }
-        None
+        self.noted().find_map(wanted)
+    }
+
+    fn noted(&self) -> impl Iterator<Item = What<'r>> {
+        iter::successors(self.notes.pointer.get(), |note| note.next).map(|note| note.what)
     }
 }
 
@@ -288,7 +303,7 @@ fn join_request_headers<'r>(r: &mut Request<'r>) -> Result<&'r [u8], OutOfMemory
 
 /// How many `Origin` fields there are; the value of the first is put into `first`.
 #[inline(always)]
-pub fn find_origin<'r>(r: &Request<'r>, first: &NumberedStr<'r>) -> Count {
+pub fn find_origin<'r>(r: &Request<'r>, first: &HeldStr<'r>) -> Count {
     let mut count = Count::None;
     for (_, origin) in r.fields_in(&ORIGIN_NAME) {
         if count != Count::None {

@@ -185,7 +185,7 @@ def main():
                 server.wait(mark, 60)
             stop.set()
             watcher.join()
-            report.ok(most[0] < number * 200 + (4 << 20), f"memory during a change: {most[0] / 1e6:.0f} MB")
+            report.ok(0 < most[0] < number * 200 + (4 << 20), f"memory during a change: {most[0] / 1e6:.0f} MB")
         check_log(server, "no errors")
 
     server = Server(arguments.nginx, arguments.module, arguments.origins, 2)
