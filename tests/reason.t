@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(26);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(29);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -51,6 +51,22 @@ http {
 
         location /variable {
             cors_allow_origin $arg_v https://app.example.com;
+            return 200;
+        }
+
+        location /later {
+            cors_allow_origin $later;
+            set $later https://app.example.com:81;
+            return 200;
+        }
+
+        location ~ ^/capture/(\w+)$ {
+            cors_allow_origin "https://$1.example:81";
+            error_page 404 /captured/other;
+            return 404;
+        }
+
+        location ~ ^/captured/(\w+)$ {
             return 200;
         }
 
@@ -130,6 +146,13 @@ is(reason('/variable?v=https://app.example.com/', 'http://app.example.com'),
 is(reason('/itself?v=https://a.example:81', 'https://a.example'),
 	"origin \"https://a.example\" $list; nearest: https://a.example:81 (another port)",
 	'a variable that depends on it');
+is(reason('/later', 'https://app.example.com'), "origin \"https://app.example.com\" $list",
+	'what a variable was set to later');
+is(reason('/capture/app', 'https://app.example'),
+	"origin \"https://app.example\" $list; nearest: https://app.example:81 (another port)",
+	'a capture of the location that decided');
+is(reason('/capture/app', 'https://other.example'), "origin \"https://other.example\" $list",
+	'a capture of another location');
 is(reason('/expression', 'http://app.example.com'), "origin \"http://app.example.com\" $list",
 	'an expression');
 is(reason('/', 'null') =~ s/;.*//r, 'origin "null" is not allowed by cors_allow_origin', 'null');

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(145);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(154);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -43,6 +43,20 @@ http {
         https://app.example.com app;
         default                 "";
     }
+
+    map $uri $by_uri {
+        /a       https://app.example.com;
+        /b       https://evil.example;
+        default  "";
+    }
+
+    map "$uri $http_origin" $skip_by_uri {
+        "/a https://evil.example"  1;
+        "/d https://evil.example"  1;
+        default                    "";
+    }
+
+    log_format status "$cors_status|$cors_origin";
 
     server {
         listen       127.0.0.1:8080;
@@ -149,6 +163,50 @@ http {
             cors_allow_origin https://app.example.com;
             proxy_set_header X-Status $cors_status;
             proxy_pass http://127.0.0.1:8081;
+        }
+    }
+
+    # A use before a location is chosen leaves the values alone.
+    server {
+        listen       127.0.0.1:8080;
+        server_name  early-values.localhost;
+
+        cors_allow_origin  $by_uri;
+        cors_bypass        $skip_by_uri;
+
+        set      $early $cors_status;
+        rewrite  ^/a$ /b;
+        rewrite  ^/c$ /d;
+
+        add_header  X-Early $early always;
+
+        location / {
+            return  200;
+        }
+    }
+
+    # What comes after the response.
+    server {
+        listen       127.0.0.1:8080;
+        server_name  post.localhost;
+
+        access_log  %%TESTDIR%%/post.log status;
+
+        location / {
+            cors_allow_origin  https://app.example.com;
+            post_action        /post;
+            return             200;
+        }
+
+        location /bare {
+            post_action  /post;
+            return       200;
+        }
+
+        location /post {
+            cors_allow_origin  https://evil.example;
+            cors_enforce       on;
+            proxy_pass         http://127.0.0.1:8081;
         }
     }
 
@@ -337,9 +395,31 @@ for my $row (
 	is(header($r, 'X-Late'), $late, "in the location: $uri $origin");
 }
 
+# A use before that leaves the values of the decision alone.
+
+for my $row (
+	['/a', $app, 'ALLOWED', '200 Vary: Origin'],
+	['/a', $evil, 'BYPASS', "200 -Allow-Origin: $evil; Vary: Origin"],
+	['/c', $evil, 'DENIED', '200'],
+)
+{
+	my ($uri, $origin, $early, $fields) = @$row;
+	$r = get($uri, $origin, 'Host: early-values.localhost');
+	is(cors($r), $fields, "values of the location: $uri $origin");
+	is(header($r, 'X-Early'), $early, "values of the server: $uri $origin");
+}
+
+# post_action
+
+is(cors(get('/', $app, 'Host: post.localhost')), "200 -Allow-Origin: $app; Vary: Origin",
+	'before post_action');
+is(cors(get('/bare', $app, 'Host: post.localhost')), '200', 'no policy before post_action');
+
 # In the log
 
 $t->stop();
+
+is($t->read_file('post.log'), "ALLOWED|$app\n|\n", 'post_action in the log');
 
 my @lines = split /\n/, $t->read_file('cors.log');
 

@@ -76,7 +76,7 @@ fn set<'r>(
         if let Some((policy, facts, decision)) = kept.decided(r) {
             return if policy.is_active { choose(r, kept, policy, &facts, decision) } else { b"" };
         }
-        match location.policy().filter(|policy| policy.is_active) {
+        match location.policy().filter(|policy| policy.is_active && !r.is_post_action()) {
             Some(policy) => match preview(r, policy, kept) {
                 Ok((facts, decision)) => choose(r, kept, policy, &facts, decision),
                 Err(_) => b"",

@@ -346,7 +346,9 @@ def location_text(location, places):
         lines.append(f"try_files $uri {location['try_files']};")
     if location.get("proxy"):
         proxy = location["proxy"]
-        lines += [f"proxy_pass http://unix:{places['backend']};", f"proxy_set_header X-Status {proxy['status']};"]
+        # With a variable, nginx discards the values of others first.
+        backend = "$backend" if len(proxy["fields"]) % 2 else f"unix:{places['backend']}"
+        lines += [f"proxy_pass http://{backend};", f"proxy_set_header X-Status {proxy['status']};"]
         counts = {}
         for name, value in proxy["fields"]:
             counts[name] = counts.get(name, 0) + 1
@@ -380,7 +382,9 @@ def server_text(server, places, socket):
 def http_text(http, servers, places):
     """`servers` are pairs of a server and its socket."""
     lines = level_text(http)
-    lines.append(f"root {places['root']};")
+    lines.append("root $root;")
+    lines += block_text("map $host $root", [f"default {places['root']};"])
+    lines += block_text("map $host $backend", [f"default unix:{places['backend']};"])
     values = [f"'{name}' '{value}';" for name, value in model.TENANTS.items()]
     lines += block_text("map $http_x_tenant $tenant", values)
     for server, socket in servers:
