@@ -157,6 +157,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("ngx_http_request_t", "disable_not_modified", "DISABLE_NOT_MODIFIED"),
     ("ngx_http_request_t", "expect_tested", "EXPECT_TESTED"),
     ("ngx_http_request_t", "internal", "INTERNAL"),
+    ("ngx_http_request_t", "post_action", "POST_ACTION"),
     ("ngx_http_request_t", "keepalive", "KEEPALIVE"),
     ("ngx_http_request_t", "error_page", "ERROR_PAGE"),
     ("ngx_event_t", "timer_set", "TIMER_SET"),

@@ -15,7 +15,7 @@ use ngx::http::{HttpModuleLocationConf, HttpModuleMainConf};
 
 use super::barrier::guard;
 use super::fallible::ngx_pnalloc;
-use super::layout::INTERNAL;
+use super::layout::{INTERNAL, POST_ACTION};
 use super::log::Log;
 use super::strings::{self, Str};
 
@@ -159,7 +159,7 @@ impl<'r> Request<'r> {
 
     /// Whether the client has its response, and nginx runs the `post_action` of the location.
     pub fn is_post_action(&self) -> bool {
-        self.fields().post_action() != 0
+        POST_ACTION.is_set(self.fields())
     }
 
     /// The kind of the method that the client sent: scripts may set another, and `error_page` and `X-Accel-Redirect` turn
