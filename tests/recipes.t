@@ -33,7 +33,8 @@ my $with_cookies = '-Allow-Credentials: true; ';
 my $methods = '-Allow-Methods: GET, HEAD, POST; ';
 
 # What the application that does CORS says of requests of its page.
-my $own = "-Allow-Credentials: true; -Allow-Origin: $app; Vary: Origin";
+my $own = "-Allow-Credentials: true; -Allow-Origin: $app; "
+	. '-Expose-Headers: X-Own; Vary: Origin';
 
 # By recipe: requests with all that the response says about CORS, or with what it
 # matches.
@@ -56,6 +57,10 @@ my %expected = (
 		['GET /api/', "Origin: $partner",
 			"200 $with_cookies" . allowed($partner)],
 		['GET /api/', @allowed, "200 $with_cookies" . allowed($app)],
+		['OPTIONS /api/', "Origin: $partner", asks('PUT', 'authorization'),
+			"204 $with_cookies-Allow-Headers: Authorization, Content-Type; "
+				. '-Allow-Methods: GET, POST, PUT, DELETE; '
+				. "-Allow-Origin: $partner; " . PREFLIGHT_VARY],
 	],
 	hide => [
 		['GET /api/', @allowed, '200 ' . allowed($app)],
@@ -64,6 +69,8 @@ my %expected = (
 	controller => [
 		['OPTIONS /any', @allowed, asks('GET', 'authorization'),
 			qr/^HTTP\S+ 204 .*^Access-Control-Allow-Origin: \Q$app\E/ms],
+		['OPTIONS /any', @allowed, asks('GET', 'authorization'),
+			qr/^Access-Control-Allow-Headers: Authorization, Content-Type/m],
 		['GET /any', @allowed, '401 ' . allowed($app)],
 		['GET /any', @allowed, 'Authorization: Basic YTpi',
 			'200 ' . allowed($app)],
@@ -86,12 +93,14 @@ my %expected = (
 		['POST /', 'Host: api.example.com', @allowed, '200 ' . allowed($app)],
 	],
 	callback => [
+		['POST /', @allowed, '200 ' . allowed($app)],
 		['POST /', "Origin: $evil", '403 ' . VARY],
 		['POST /saml/acs', 'Origin: null', 'Sec-Fetch-Site: cross-site',
 			'200 ' . VARY],
 		['POST /saml/acs', '200 ' . VARY],
 	],
 	bypass => [
+		['POST /other', @allowed, '200 ' . allowed($app)],
 		['POST /other', "Origin: $evil", '403 ' . VARY],
 		['POST /other', "Origin: $evil", '403 ' . VARY],
 		['POST /saml/acs', 'Origin: null', 'Sec-Fetch-Site: cross-site',
@@ -149,7 +158,7 @@ my $has_tls = $t->has_module('http_ssl') && $t->has_daemon('curl')
 my $requests = 0;
 $requests += @$_ for values %expected;
 
-$t->plan($requests + 2 + ($has_tls ? 3 : 0));
+$t->plan($requests + 2 + ($has_tls ? 4 : 0));
 
 my $conf = <<'EOF';
 
@@ -192,12 +201,16 @@ http {
                 set $known https://app.example.com;
             }
 
+            set $exposed '';
+
             if ($known) {
                 set $credentials true;
+                set $exposed X-Own;
             }
 
             add_header Access-Control-Allow-Origin $known;
             add_header Access-Control-Allow-Credentials $credentials;
+            add_header Access-Control-Expose-Headers $exposed;
             add_header Vary Origin;
             return 200 "SEEN $connection_requests [$http_origin]";
         }
@@ -251,8 +264,11 @@ if ($has_tls) {
 	like(`$curl -X OPTIONS -H 'Access-Control-Request-Method: POST' $url`,
 		qr/^HTTP\S+ 204 .*^access-control-allow-origin: \Q$app\E/msi,
 		'certificates: preflight without one');
-	like(`$curl $url`, qr/^HTTP\S+ 403 .*^access-control-allow-origin: \Q$app\E/msi,
+	my $response = `$curl $url`;
+	like($response, qr/^HTTP\S+ 403 .*^access-control-allow-origin: \Q$app\E/msi,
 		'certificates: request without one');
+	like($response, qr/^access-control-allow-credentials: true/mi,
+		'certificates: with credentials');
 	like(`$curl --cert $dir/clients.crt --key $dir/clients.key $url`,
 		qr/^HTTP\S+ 200 /, 'certificates: request with one');
 
