@@ -22,7 +22,7 @@ use constant STARTS => 8;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http map proxy rewrite /);
+my $t = Test::Nginx->new()->has(qw/ http map proxy rewrite fastcgi uwsgi scgi grpc /);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -83,6 +83,24 @@ http {
             proxy_store %%TESTDIR%%/store-$host;
         }
 
+        # None of these is what is there, so the answer is an error.
+
+        location /fastcgi/ {
+            fastcgi_pass $backend;
+        }
+
+        location /uwsgi/ {
+            uwsgi_pass $backend;
+        }
+
+        location /scgi/ {
+            scgi_pass $backend;
+        }
+
+        location /grpc/ {
+            grpc_pass grpc://$backend;
+        }
+
         location /own/ {
             cors_allow_origin https://a.example;
             cors_enforce on;
@@ -125,7 +143,7 @@ mkdir $t->testdir() . "/html$_" for '', '/root';
 $t->write_file('html/root/file', 'file');
 
 my @places = ((map { ["/$_/file", 'localhost'] }
-	qw/ root alias try document_root proxy store own /),
+	qw/ root alias try document_root proxy store fastcgi uwsgi scgi grpc own /),
 	['/error/file', 'bare']);
 
 $t->plan(STARTS * 2);
