@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(154);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(162);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -54,6 +54,16 @@ http {
         "/a https://evil.example"  1;
         "/d https://evil.example"  1;
         default                    "";
+    }
+
+    map $arg_m $by_m {
+        ~^x      1;
+        default  0;
+    }
+
+    map $arg_t $by_t {
+        ~^(?<named>\w+)$  1;
+        default           0;
     }
 
     log_format status "$cors_status|$cors_origin";
@@ -179,6 +189,57 @@ http {
         rewrite  ^/c$ /d;
 
         add_header  X-Early $early always;
+
+        location / {
+            return  200;
+        }
+    }
+
+    # nginx reads a variable of "set" twice, and the map in between changes
+    # captures.
+    server {
+        listen       127.0.0.1:8080;
+        server_name  captures.localhost;
+
+        cors_allow_origin  "https://$1.example" $arg_v;
+
+        if ($uri ~ ^/(\w+)$) {
+            set  $early "[$cors_reason]$by_m";
+        }
+
+        if ($arg_return) {
+            return  200 "$cors_reason";
+        }
+
+        location / {
+            return  200 "$early";
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  named.localhost;
+
+        cors_allow_origin  "https://app.example.com$named";
+        cors_bypass        $named;
+
+        set  $early "[$cors_status][$cors_origin]$by_t";
+
+        location / {
+            return  200 "$early";
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  enforced.localhost;
+
+        cors_allow_origin  https://app.example.com;
+        cors_enforce       on;
+
+        if ($cors_status = REJECTED) {
+            return  503;
+        }
 
         location / {
             return  200;
@@ -407,6 +468,31 @@ for my $row (
 	$r = get($uri, $origin, 'Host: early-values.localhost');
 	is(cors($r), $fields, "values of the location: $uri $origin");
 	is(header($r, 'X-Early'), $early, "values of the server: $uri $origin");
+}
+
+# A decision before a location is made once.
+
+my $captured = 'https://one.example';
+is(content(get('/one?m=x', $captured, 'Host: captures.localhost')), '[]1',
+	'captures: allowed twice');
+is(content(get('/one?m=x', $evil, 'Host: captures.localhost')), "[$reason]1",
+	'captures: denied twice');
+is(content(get('/?t=' . 'a' x 35, $app . 'a' x 35, 'Host: named.localhost')),
+	'[DENIED][]1', 'named captures: denied twice');
+is(content(get('/?t=foo', $app, 'Host: named.localhost')),
+	"[ALLOWED][$app]1", 'named captures: allowed twice');
+like(content(get("/?return=1&v=$app", "$app:81", 'Host: captures.localhost')),
+	qr/; nearest: \Q$app\E \(another port\)$/, 'the nearest value of a variable');
+
+for my $row (
+	['503', 'GET', '/', "Origin: $evil"],
+	['503', 'POST', '/', 'Content-Length: 0', 'Sec-Fetch-Site: cross-site'],
+	['200', 'GET', '/', "Origin: $app"],
+)
+{
+	my ($status, @request) = @$row;
+	is(cors(request(@request, 'Host: enforced.localhost')) =~ s/ .*//r, $status,
+		"enforced before a location: @request");
 }
 
 # post_action

@@ -315,6 +315,7 @@ pub fn give_way() {
     #[cfg(target_os = "linux")]
     // SAFETY: on Linux, 0 is this thread, and not its process.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 10);
+        let least = libc::getpriority(libc::PRIO_PROCESS, 0).max(10);
+        libc::setpriority(libc::PRIO_PROCESS, 0, least);
     }
 }

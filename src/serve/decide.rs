@@ -9,7 +9,7 @@ use cors_policy::{Decision, Facts, Grant, Problem, Rules, Status};
 use super::denial;
 use super::escaped::Escaped;
 use super::keep::{Kept, Way};
-use super::read::{Read, Values};
+use super::read::{Early, Read, Values};
 use crate::conf::{Dynamic, LocationConf, MainConf, Policy};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::log::Level;
@@ -95,22 +95,21 @@ pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r K
 }
 
 /// The decision about a request that has not reached a location, for a variable that is used before it does.
-pub fn preview<'r>(
-    r: &mut Request<'r>,
-    policy: &'r Policy,
-    kept: &'r Kept<'r>,
-) -> Result<(Facts<'r>, Decision), OutOfMemory> {
-    let read = Read::default();
-    read.read(r, false)?;
-    let facts = read.facts(r);
-    // Values are noted in `read`: those that count are evaluated when the request reaches a location.
-    let Judgement { is_bypassed, grant, .. } =
-        kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, kept, &read, &facts)))??;
-    let mut decision = Rules::decide(&facts, grant);
-    if is_bypassed {
-        decision.status = Status::Bypass;
-    }
-    Ok((facts, decision))
+pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> Result<&'r Early<'r>, OutOfMemory> {
+    kept.read.early(r, ptr::from_ref(policy).cast(), |r, read| {
+        read.read(r, false)?;
+        let facts = read.facts(r);
+        // Values are noted in `read`, and not cached: those that count are evaluated when the request reaches a location.
+        let Judgement { is_bypassed, is_rejected, grant } =
+            kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, kept, read, &facts)))??;
+        let mut decision = Rules::decide(&facts, grant);
+        if is_bypassed {
+            decision.status = Status::Bypass;
+        } else if is_rejected {
+            decision.status = Status::Rejected;
+        }
+        Ok((facts, decision))
+    })
 }
 
 fn judge<'r>(

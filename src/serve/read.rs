@@ -9,6 +9,7 @@ use std::iter;
 use cors_policy::facts::{Facts, Field, MethodKind, Site};
 use cors_policy::list::elements;
 use cors_policy::preflight::requested_method;
+use cors_policy::Decision;
 
 use super::bits::Bits;
 use crate::nginx::header_list::Names;
@@ -44,7 +45,7 @@ zeroable! {
 
 /// What few requests need, in their pool.
 #[derive(Clone, Copy)]
-struct Note<'r> {
+pub struct Note<'r> {
     what: What<'r>,
     next: Option<&'r Note<'r>>,
 }
@@ -58,6 +59,28 @@ enum What<'r> {
     Values(*const c_void, Values),
     /// One of these values, which does not allow the request's origin.
     Other(*const c_void, &'r [u8]),
+    /// What was decided before the request reached a location.
+    Early(&'r Early<'r>),
+}
+
+/// What a policy says of a request before it has reached a location.
+#[derive(Clone, Copy)]
+pub struct Early<'r> {
+    of: *const c_void,
+    /// The facts.
+    pub facts: Facts<'r>,
+    /// The decision.
+    pub decision: Decision,
+    notes: Option<&'r Note<'r>>,
+}
+
+impl<'r> Early<'r> {
+    /// What was noted for this decision.
+    pub fn read(&self) -> Read<'r> {
+        let read = Read::default();
+        read.notes.pointer.set(self.notes);
+        read
+    }
 }
 
 /// What values with variables allow, whatever the policy makes of it.
@@ -264,6 +287,28 @@ impl<'r> Read<'r> {
     /// Keeps one of the values that `of` identifies, which does not allow the origin.
     pub fn keep_other(&self, r: &mut Request<'r>, of: *const c_void, value: &'r [u8]) -> Result<(), OutOfMemory> {
         self.note(r, What::Other(of, value))
+    }
+
+    /// What was decided early under the policy that `of` identifies. It is decided once: nginx reads a variable twice, to learn its length
+    /// and to write it.
+    pub fn early(
+        &self,
+        r: &mut Request<'r>,
+        of: *const c_void,
+        decide: impl FnOnce(&mut Request<'r>, &Read<'r>) -> Result<(Facts<'r>, Decision), OutOfMemory>,
+    ) -> Result<&'r Early<'r>, OutOfMemory> {
+        let is_it = |what| match what {
+            What::Early(early) if early.of == of => Some(early),
+            _ => None,
+        };
+        if let Some(early) = self.find(is_it) {
+            return Ok(early);
+        }
+        let read = Read::default();
+        let (facts, decision) = decide(r, &read)?;
+        let early = r.keep(Early { of, facts, decision, notes: read.notes.pointer.get() })?;
+        self.note(r, What::Early(early))?;
+        Ok(early)
     }
 
     /// Those that were kept.
