@@ -95,7 +95,7 @@ $t->write_file('list', "https://three.example\n");
 ok(in_force('https://three.example'), 'without a master');
 kill 'QUIT', @workers;
 $t->stop();
-# Where nobody has taken note of their end, they are zombies.
+# Where nothing reaps orphans, they stay as zombies.
 ok(in_time(sub { !grep { `ps -o stat= -p $_` =~ /^[^Z]/ } @workers }), 'the workers end');
 unlink "$dir/nginx.pid";
 

@@ -1,11 +1,10 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 
-# Tests for directives of nginx's whose parameter has variables.  Before they
-# evaluate it, they have nginx discard the values of all variables that may have
-# changed (ngx_http_script_run), and what the module keeps of a request is among
-# those values.  What that would damage depends on where memory is, so nginx
-# starts several times.
+# Tests for nginx's own directives with variables in their parameter.  nginx first
+# discards the values of all variables that may have changed (ngx_http_script_run).
+# What the module keeps of a request is among those values.  Whether it would be
+# damaged depends on memory addresses, so nginx starts several times.
 
 use warnings;
 use strict;

@@ -6,9 +6,9 @@
 //! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and are none that the configuration
 //! defines.
 //!
-//! There is one thing that nginx does to all values: `ngx_http_script_run`, by which it evaluates the variables of `root`,
-//! `proxy_pass` and others, clears `valid` (bit 28) and `not_found` (bit 30) where it finds `no_cacheable` (bit 29). So a slot consists
-//! of values in nginx's own layout ([`Held`]), in which that bit is never set.
+//! nginx does touch all values in one place: `ngx_http_script_run`, which evaluates the variables of `root`, `proxy_pass` and others, clears
+//! `valid` (bit 28) and `not_found` (bit 30) where `no_cacheable` (bit 29) is set. So a slot consists of values in nginx's own layout
+//! ([`Held`]), and that bit is never set in them.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

@@ -309,8 +309,8 @@ fn keep_library() {
     }
 }
 
-/// Leaves the processors to other threads of this machine where they want them, for good: a tenth of what each of them gets remains, so
-/// that what this thread does comes to its end on a machine that is never idle.
+/// Lowers the priority of this thread for good: beside another thread it gets about a tenth of a processor, so it also finishes on a
+/// machine that is never idle.
 pub fn give_way() {
     #[cfg(target_os = "linux")]
     // SAFETY: on Linux, 0 is this thread, and not its process.
