@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display, Write};
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -255,8 +256,8 @@ impl<'r> Request<'r> {
     }
 
     /// Puts `value` into the request's pool.
-    pub fn keep<T: Copy>(&mut self, value: T) -> Result<&'r T, OutOfMemory> {
-        const { assert!(align_of::<T>() <= ngx::ffi::NGX_ALIGNMENT) };
+    pub fn keep<T: 'r>(&mut self, value: T) -> Result<&'r T, OutOfMemory> {
+        const { assert!(align_of::<T>() <= ngx::ffi::NGX_ALIGNMENT && !needs_drop::<T>()) };
         // SAFETY: nginx takes any size.
         let memory = unsafe { super::fallible::ngx_palloc(self.fields().pool, size_of::<T>()) }.cast::<T>();
         let memory = NonNull::new(memory).ok_or(OutOfMemory)?;

@@ -2,82 +2,159 @@
 //! Memory of a request that outlives internal redirects and that scripts cannot reach.
 //!
 //! An internal redirect clears the contexts of modules (`ngx_http_internal_redirect`) but not the values of indexed variables,
-//! which nginx zeroes once, when the request begins. A slot is the values of a few such variables in a row. Their names are
-//! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and are none that the configuration
+//! which nginx zeroes once, when the request begins. A slot is the value of such a variable. Its name is
+//! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and is none that the configuration
 //! defines.
 //!
 //! nginx does touch all values in one place: `ngx_http_script_run`, which evaluates the variables of `root`, `proxy_pass` and others, clears
-//! `valid` (bit 28) and `not_found` (bit 30) where `no_cacheable` (bit 29) is set. So a slot consists of values in nginx's own layout
-//! ([`Held`]), and that bit is never set in them.
+//! `valid` (bit 28) and `not_found` (bit 30) where `no_cacheable` (bit 29) is set. So a slot has nginx's own layout ([`Held`]),
+//! and that bit is never set in it.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::offset_of;
+use std::ptr;
 
-use ngx::ffi::ngx_http_variable_value_t;
+use ngx::ffi::{ngx_http_variable_value_t, ngx_str_t};
 
 use super::configuration::Configuration;
 use super::request::Request;
-use super::strings::HeldStr;
+use super::strings::Str;
 use super::variable;
 
-/// A pointer and a number, in the memory of a value: where nginx has them.
+/// What is kept of a request: small values, a short string, and where one thing is, or more.
+///
+/// It is the memory of one value. Every request has it, whatever its location, so there is no more of it.
 #[repr(C)]
-#[derive(Default)]
-pub struct Held<T> {
-    /// The number, which is less than [`LIMIT`].
-    pub number: Cell<u32>,
-    /// The pointer.
-    pub pointer: Cell<T>,
+pub struct Held<'r, One, More> {
+    /// The small values, and the length of the string above them: less than 2^29.
+    number: Cell<u32>,
+    /// How far behind this memory the string is. nginx does not use these bytes.
+    #[cfg(target_pointer_width = "64")]
+    distance: Cell<i32>,
+    /// A pointer to `One`, or to `More` with [`IS_MORE`] added; null at first.
+    pointer: Cell<*const ()>,
+    of: PhantomData<(&'r One, &'r More, &'r [u8])>,
 }
 
-/// What the numbers of [`Held`] are less than.
-pub const LIMIT: u32 = 1 << 29;
-
 const _: () = {
-    type Pointer = Held<Option<&'static u8>>;
-    assert!(size_of::<Pointer>() == size_of::<ngx_http_variable_value_t>());
-    assert!(offset_of!(Pointer, pointer) == offset_of!(ngx_http_variable_value_t, data));
+    type Value = Held<'static, u64, u64>;
+    assert!(size_of::<Value>() == size_of::<ngx_http_variable_value_t>());
+    assert!(align_of::<Value>() == align_of::<ngx_http_variable_value_t>());
+    assert!(offset_of!(Value, pointer) == offset_of!(ngx_http_variable_value_t, data));
 };
 
-/// A type that consists of [`Held`], and of which all-zero memory is a value. It has no destructor that matters: nobody calls it.
-///
-/// # Safety
-/// That must be so.
-// Rust 1.85 does not see that it is a bound of `Of`.
-#[allow(dead_code)]
-pub unsafe trait Zeroable {}
+/// How many bits small values may take.
+pub const SMALL: u32 = 19;
+/// The length that a string has which is somewhere else. 29 bits are nginx's and ours.
+const ELSEWHERE: usize = (1 << (29 - SMALL)) - 1;
+const IS_MORE: usize = 1;
 
-// SAFETY: `None` of a reference is null.
-unsafe impl<T> Zeroable for Held<Option<&T>> {}
-// SAFETY: zero is an empty string.
-unsafe impl Zeroable for HeldStr<'_> {}
+/// What the pointer points to.
+pub enum Pointer<'r, One, More> {
+    /// Nothing yet.
+    Nothing,
+    /// The one thing.
+    One(&'r One),
+    /// More.
+    More(&'r More),
+}
 
-/// Declares a structure that is [`Zeroable`], because its fields are.
-#[macro_export]
-macro_rules! zeroable {
-    ($( #[doc = $doc:literal] )* pub struct $name:ident<$life:lifetime> {
-        $( $( #[doc = $field_doc:literal] )* $visible:vis $field:ident: $type:ty, )+
-    }) => {
-        $( #[doc = $doc] )*
-        #[repr(C)]
-        #[derive(Default)]
-        pub struct $name<$life> { $( $( #[doc = $field_doc] )* $visible $field: $type, )+ }
+impl<One, More> Default for Held<'_, One, More> {
+    fn default() -> Self {
+        // SAFETY: zero is a number, and a null pointer.
+        unsafe { std::mem::zeroed() }
+    }
+}
 
-        // SAFETY: all fields are.
-        unsafe impl<$life> $crate::nginx::slot::Zeroable for $name<$life>
-        where
-            $( $type: $crate::nginx::slot::Zeroable, )+
-        {
+impl<'r, One, More> Held<'r, One, More> {
+    /// Where small values are, in the lowest [`SMALL`] bits.
+    #[inline(always)]
+    pub fn number(&self) -> &Cell<u32> {
+        &self.number
+    }
+
+    /// What the pointer points to.
+    #[inline(always)]
+    pub fn pointer(&self) -> Pointer<'r, One, More> {
+        let pointer = self.pointer.get();
+        // SAFETY: what it was set to lives as long as `'r`.
+        unsafe {
+            if pointer.addr() & IS_MORE != 0 {
+                return Pointer::More(&*pointer.map_addr(|address| address - IS_MORE).cast());
+            }
+            pointer.cast::<One>().as_ref().map_or(Pointer::Nothing, Pointer::One)
         }
-    };
+    }
+
+    /// Points to one thing.
+    #[inline(always)]
+    pub fn point_to(&self, one: &'r One) {
+        const { assert!(align_of::<One>() > IS_MORE) };
+        self.pointer.set(ptr::from_ref(one).cast());
+    }
+
+    /// Points to more.
+    pub fn point_to_more(&self, more: &'r More) {
+        const { assert!(align_of::<More>() > IS_MORE) };
+        self.pointer.set(ptr::from_ref(more).cast::<()>().map_addr(|address| address + IS_MORE));
+    }
+
+    /// The string; `None` if it is somewhere else.
+    #[inline(always)]
+    pub fn text(&self) -> Option<Str<'r>> {
+        let len = (self.number.get() >> SMALL) as usize;
+        if len == ELSEWHERE {
+            return None;
+        }
+        // SAFETY: that is where the string of this length was.
+        Some(unsafe { Str::from_string(ngx_str_t { len, data: self.behind() }) })
+    }
+
+    /// Notes where the string is; returns whether that is near enough, and the string short enough. If they are not, it counts as
+    /// somewhere else.
+    #[inline(always)]
+    pub fn set_text(&self, text: Str<'r>) -> bool {
+        let string = text.as_string();
+        let is_near = string.len < ELSEWHERE && self.set_behind(string.data);
+        let len = if is_near { string.len } else { ELSEWHERE };
+        self.number.set((self.number.get() & ((1 << SMALL) - 1)) | (len as u32) << SMALL);
+        is_near
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[inline(always)]
+    fn set_behind(&self, data: *mut u8) -> bool {
+        let distance = data.expose_provenance().wrapping_sub(ptr::from_ref(self).addr()).cast_signed();
+        self.distance.set(distance as i32);
+        distance == distance as i32 as isize
+    }
+
+    #[cfg(target_pointer_width = "64")]
+    #[inline(always)]
+    fn behind(&self) -> *mut u8 {
+        ptr::with_exposed_provenance_mut(ptr::from_ref(self).addr().wrapping_add_signed(self.distance.get() as isize))
+    }
+
+    /// There are no bytes to spare, so a string is always somewhere else, unless it is empty.
+    #[cfg(not(target_pointer_width = "64"))]
+    fn set_behind(&self, _: *mut u8) -> bool {
+        false
+    }
+
+    #[cfg(not(target_pointer_width = "64"))]
+    fn behind(&self) -> *mut u8 {
+        ptr::null_mut()
+    }
 }
 
 /// A configuration of a location that says what is kept of a request. `L` has one implementation, so the memory always has
 /// the same type.
 pub trait Keeps {
-    /// What is kept, for each lifetime of a request.
-    type Of<'r>: Zeroable;
+    /// What most requests keep a pointer to.
+    type One: 'static;
+    /// What few requests keep a pointer to.
+    type More<'r>: 'r;
 }
 
 /// Where in a request's memory it is.
@@ -96,34 +173,23 @@ impl<L> Slot<L> {
     pub const NOWHERE: Slot<L> = Slot(0, PhantomData);
 }
 
-const VALUE: usize = size_of::<ngx_http_variable_value_t>();
-
 impl<L: Keeps> Slot<L> {
     /// Reserves the memory in each request of the configuration that is being read, when all directives have been read; `None`
-    /// if memory runs out. The names of the variables begin with `name`.
+    /// if memory runs out. The name of the variable begins with `name`.
     pub fn reserve(cf: &mut Configuration<'_>, name: &str) -> Option<Slot<L>> {
-        const { assert!(align_of::<L::Of<'static>>() <= align_of::<ngx_http_variable_value_t>()) };
-        let mut names = (1..).map(|number| format!("{name} {number}"));
-        let mut first = None;
-        for at in 0..size_of::<L::Of<'static>>().div_ceil(VALUE) {
-            // `set` and `map` may define a variable of any name.
-            let name = names.find(|name| !variable::is_defined(cf, name))?;
-            let index = variable::add_hidden(cf, &name)?;
-            // nginx hands out indices in a row (`ngx_http_get_variable_index`).
-            if index != *first.get_or_insert(index) + at {
-                return None;
-            }
-        }
-        Some(Slot(first? * VALUE, PhantomData))
+        // `set` and `map` may define a variable of any name.
+        let name = (1..).map(|number| format!("{name} {number}")).find(|name| !variable::is_defined(cf, name))?;
+        let index = variable::add_hidden(cf, &name)?;
+        Some(Slot(index * size_of::<ngx_http_variable_value_t>(), PhantomData))
     }
 }
 
 impl<'r> Request<'r> {
     /// What is kept of the request.
     #[inline(always)]
-    pub fn kept<L: Keeps>(&self, slot: Slot<L>) -> &'r L::Of<'r> {
+    pub fn kept<L: Keeps>(&self, slot: Slot<L>) -> &'r Held<'r, L::One, L::More<'r>> {
         // SAFETY: a request has a value for each indexed variable, zeroed when it begins (`ngx_http_alloc_request`), and nobody
-        // else uses those that `Slot::reserve` has asked for, after comparing size and alignment.
-        unsafe { &*self.fields().variables.byte_add(slot.0).cast::<L::Of<'r>>() }
+        // else uses the one that `Slot::reserve` has asked for. Its size and alignment are the same.
+        unsafe { &*self.fields().variables.byte_add(slot.0).cast() }
     }
 }

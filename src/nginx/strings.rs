@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! nginx's strings: a length and a pointer (<https://nginx.org/en/docs/dev/development_guide.html#string_overview>).
 
-use std::cell::Cell;
 use std::marker::PhantomData;
-use std::{ptr, slice};
+use std::slice;
 
 use ngx::ffi::ngx_str_t;
-
-use super::slot::{Held, LIMIT};
 
 /// # Safety
 /// The bytes live as long as `'a`.
@@ -44,30 +41,6 @@ impl<'a> Str<'a> {
     #[inline(always)]
     pub fn as_string(self) -> ngx_str_t {
         self.0
-    }
-}
-
-/// A string in the memory of a value.
-pub struct HeldStr<'a>(Held<*const u8>, PhantomData<&'a [u8]>);
-
-impl<'a> HeldStr<'a> {
-    /// The string.
-    #[inline(always)]
-    pub fn get(&self) -> Str<'a> {
-        Str(ngx_str_t { len: self.0.number.get() as usize, data: self.0.pointer.get().cast_mut() }, PhantomData)
-    }
-
-    /// Writes the string. One of 512 MiB and more, which no header field is, loses its end.
-    #[inline(always)]
-    pub fn set(&self, value: Str<'a>) {
-        self.0.pointer.set(value.0.data);
-        self.0.number.set(value.0.len.min(LIMIT as usize - 1) as u32);
-    }
-}
-
-impl Default for HeldStr<'_> {
-    fn default() -> Self {
-        HeldStr(Held { number: Cell::new(0), pointer: Cell::new(ptr::null()) }, PhantomData)
     }
 }
 

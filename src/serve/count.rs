@@ -47,7 +47,7 @@ pub fn is_denied(r: &Request<'_>, kept: &Kept<'_>) -> bool {
 #[inline(always)]
 pub fn count_denied(kept: &Kept<'_>, row: &PolicyRow, lengths: RangeInclusive<usize>) -> bool {
     let Some(Memory { frequent, denials, .. }) = row.memory.get() else { return false };
-    let origin = kept.read.origin.get().as_bytes();
+    let origin = kept.origin().as_bytes();
     if !lengths.contains(&origin.len()) || !frequent.count_first(denials, Frequent::hash(row.denied.get(), origin), now)
     {
         return false;

@@ -9,7 +9,7 @@ use cors_policy::{Decision, Facts, Grant, Problem, Rules, Status};
 use super::denial;
 use super::escaped::Escaped;
 use super::keep::{Kept, Way};
-use super::read::{Early, Read, Values};
+use super::read::{Early, Values};
 use crate::conf::{Dynamic, LocationConf, MainConf, Policy};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::log::Level;
@@ -34,24 +34,24 @@ pub fn arrive<'r>(
     may_answer: bool,
 ) -> Result<Option<u16>, OutOfMemory> {
     let kept = r.kept(location.slot);
-    if kept.policy.pointer.get().is_none() && !kept.is_read().get() {
-        kept.read.read(r, location.reads_all)?;
+    if kept.policy().is_none() && !kept.is_read().get() {
+        kept.read(r, location.reads_all)?;
     }
     // Most of what `facts` says only matters to enforcement.
     let facts = if policy.rules.enforce { kept.facts(r) } else { kept.brief_facts() };
-    let is_first = kept.policy.pointer.get().is_none();
+    let is_first = kept.policy().is_none();
     if let (true, Some(values)) = (is_first, location.server_values) {
         read_values(r, policy, values, kept, &facts)?;
     }
     if is_first && policy.is_active {
         kept.leaves_preflights().set(!policy.answers_preflights);
     }
-    let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &kept.read, &facts)?;
+    let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &facts)?;
     let is_rejected = is_rejected && may_answer;
-    let is_same = kept.policy.pointer.get().is_some_and(|in_effect| ptr::eq(in_effect, policy));
+    let is_same = kept.policy().is_some_and(|in_effect| ptr::eq(in_effect, policy));
     kept.is_judged().set(may_answer && (!is_rejected || policy.dry_run));
     if is_rejected && !policy.dry_run {
-        kept.adopt(policy, Decision { status: Status::Rejected, grant: Grant::None });
+        kept.adopt(r, policy, Decision { status: Status::Rejected, grant: Grant::None })?;
         denial::log(r, policy, kept);
         return Ok(Some(policy.reject_status));
     }
@@ -64,7 +64,7 @@ pub fn arrive<'r>(
         } else if decision.status.is_preflight() && !may_answer {
             decision.status = if grant == Grant::None { Status::Denied } else { Status::Allowed };
         }
-        kept.adopt(policy, decision);
+        kept.adopt(r, policy, decision)?;
         let answer = policy.preflight_answer(decision.status);
         if let Some(answer) = answer.filter(|_| policy.is_active && !kept.leaves_preflights().get()) {
             denial::log(r, policy, kept);
@@ -80,28 +80,32 @@ pub fn arrive<'r>(
 /// Decides about a preflight that reaches its first location with a policy, where the list alone decides; returns the status
 /// of its answer.
 #[inline]
-pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> u16 {
+pub fn decide_preflight<'r>(
+    r: &mut Request<'r>,
+    policy: &'r Policy,
+    kept: &'r Kept<'r>,
+) -> Result<u16, OutOfMemory> {
     let mut answer = policy.preflight_status;
-    if !policy.rules.allows(kept.read.origin.get().as_bytes()) {
-        kept.adopt(policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None });
+    if !policy.rules.allows(kept.origin().as_bytes()) {
+        kept.adopt(r, policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None })?;
         answer = policy.reject_status;
     } else if policy.echoes() {
-        kept.adopt(policy, Decision { status: Status::Preflight, grant: Grant::Origin });
+        kept.adopt(r, policy, Decision { status: Status::Preflight, grant: Grant::Origin })?;
     } else {
         kept.adopt_simple(policy, Way::Preflight);
     }
     denial::log(r, policy, kept);
-    answer
+    Ok(answer)
 }
 
 /// The decision about a request that has not reached a location, for a variable that is used before it does.
 pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> Result<&'r Early<'r>, OutOfMemory> {
-    kept.read.early(r, ptr::from_ref(policy).cast(), |r, read| {
-        read.read(r, false)?;
-        let facts = read.facts(r);
-        // Values are noted in `read`, and not cached: those that count are evaluated when the request reaches a location.
+    kept.early(r, ptr::from_ref(policy).cast(), |r, early| {
+        early.read(r, false)?;
+        let facts = early.facts(r);
+        // Values are noted in `early`, and not cached: those that count are evaluated when the request reaches a location.
         let Judgement { is_bypassed, is_rejected, grant } =
-            kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, kept, read, &facts)))??;
+            kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, early, &facts)))??;
         let mut decision = Rules::decide(&facts, grant);
         if is_bypassed {
             decision.status = Status::Bypass;
@@ -115,17 +119,16 @@ pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) 
 fn judge<'r>(
     r: &mut Request<'r>,
     policy: &'r Policy,
-    kept: &'r Kept<'r>,
-    read: &Read<'r>,
+    kept: &Kept<'r>,
     facts: &Facts<'r>,
 ) -> Result<Judgement, OutOfMemory> {
     let none = Judgement { is_bypassed: false, is_rejected: false, grant: Grant::None };
     if !policy.is_active {
         return Ok(none);
     }
-    let grant = kept.while_deciding(|| match evaluate_bypass(r, policy.dynamic.bypass, read) {
+    let grant = kept.while_deciding(|| match evaluate_bypass(r, policy.dynamic.bypass, kept) {
         Ok(true) => Ok(None),
-        Ok(false) => grant(r, policy, read, facts).map(Some),
+        Ok(false) => grant(r, policy, kept, facts).map(Some),
         Err(out_of_memory) => Err(out_of_memory),
     });
     Ok(match grant? {
@@ -136,20 +139,20 @@ fn judge<'r>(
 
 /// Whether the module does nothing to a request that has been read.
 pub fn is_bypassed<'r>(r: &mut Request<'r>, policy: &Policy, kept: &Kept<'r>) -> Result<bool, OutOfMemory> {
-    kept.while_deciding(|| evaluate_bypass(r, policy.dynamic.bypass, &kept.read))
+    kept.while_deciding(|| evaluate_bypass(r, policy.dynamic.bypass, kept))
 }
 
-fn evaluate_bypass<'r>(r: &mut Request<'r>, bypass: Option<Predicates>, read: &Read<'r>) -> Result<bool, OutOfMemory> {
+fn evaluate_bypass<'r>(r: &mut Request<'r>, bypass: Option<Predicates>, kept: &Kept<'r>) -> Result<bool, OutOfMemory> {
     match bypass {
-        Some(predicates) => read.bypass(r, predicates.identity(), |r| predicates.test(r)),
+        Some(predicates) => kept.bypass(r, predicates.identity(), |r| predicates.test(r)),
         None => Ok(false),
     }
 }
 
-fn grant<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Facts<'r>) -> Result<Grant, OutOfMemory> {
+fn grant<'r>(r: &mut Request<'r>, policy: &Policy, kept: &Kept<'r>, facts: &Facts<'r>) -> Result<Grant, OutOfMemory> {
     let mut result = Ok(Evaluated::Denied);
     let grant = policy.rules.grant(facts.origin, || {
-        result = by_value(r, policy, read, facts);
+        result = by_value(r, policy, kept, facts);
         *result.as_ref().unwrap_or(&Evaluated::Denied)
     });
     result.map(|_| grant)
@@ -159,13 +162,13 @@ fn grant<'r>(r: &mut Request<'r>, policy: &Policy, read: &Read<'r>, facts: &Fact
 fn by_value<'r>(
     r: &mut Request<'r>,
     policy: &Policy,
-    read: &Read<'r>,
+    kept: &Kept<'r>,
     facts: &Facts<'r>,
 ) -> Result<Evaluated, OutOfMemory> {
     if policy.dynamic.variables.is_empty() {
         return Ok(Evaluated::Denied);
     }
-    let Values { any, origin } = evaluate(r, policy, &policy.dynamic.variables, read, facts)?;
+    let Values { any, origin } = evaluate(r, policy, &policy.dynamic.variables, kept, facts)?;
     // https://fetch.spec.whatwg.org/#concept-cors-check (step 3): browsers refuse `*` for a request with credentials.
     if any && !policy.rules.credentials {
         return Ok(Evaluated::Any);
@@ -185,11 +188,11 @@ fn evaluate<'r>(
     r: &mut Request<'r>,
     policy: &Policy,
     variables: &[ComplexValue],
-    read: &Read<'r>,
+    kept: &Kept<'r>,
     facts: &Facts<'r>,
 ) -> Result<Values, OutOfMemory> {
     let of = variables.as_ptr().cast();
-    read.values(r, of, |r| {
+    kept.values(r, of, |r| {
         let mut result = Values::default();
         for value in variables {
             let value = value.evaluate(r).unwrap_or_default();
@@ -198,7 +201,7 @@ fn evaluate<'r>(
                 Evaluated::Allowed => result.origin = true,
                 Evaluated::Denied => {
                     complain(r, policy, facts, value);
-                    read.keep_other(r, of, value)?;
+                    kept.keep_other(r, of, value)?;
                 }
             }
         }
@@ -217,9 +220,9 @@ fn read_values<'r>(
 ) -> Result<(), OutOfMemory> {
     kept.while_deciding(|| {
         r.forgetting_variables(|r| {
-            evaluate_bypass(r, values.bypass, &kept.read)?;
+            evaluate_bypass(r, values.bypass, kept)?;
             if !values.variables.is_empty() {
-                evaluate(r, policy, &values.variables, &kept.read, facts)?;
+                evaluate(r, policy, &values.variables, kept, facts)?;
             }
             Ok(())
         })?

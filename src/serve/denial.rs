@@ -10,7 +10,6 @@ use cors_policy::{Decision, Status};
 
 use super::escaped::Escaped;
 use super::keep::Kept;
-use super::read::Read;
 use crate::conf::Policy;
 use crate::nginx::{OutOfMemory, Request};
 
@@ -53,7 +52,7 @@ fn write<'r>(r: &Request<'r>, policy: &'r Policy, kept: &Kept<'r>, facts: &Facts
 pub fn reason<'r>(
     r: &mut Request<'r>,
     policy: &'r Policy,
-    read: &Read<'r>,
+    kept: &Kept<'r>,
     facts: &Facts<'r>,
     decision: Decision,
 ) -> Result<&'r [u8], OutOfMemory> {
@@ -64,7 +63,7 @@ pub fn reason<'r>(
     let dry_run = if policy.dry_run { " (dry run)" } else { "" };
     let is_about_lists = matches!(line.status, Status::PreflightMethodDenied | Status::PreflightHeaderDenied);
     let origin = facts.origin.one().filter(|_| !is_about_lists);
-    match origin.and_then(|origin| nearest(policy, read, origin)) {
+    match origin.and_then(|origin| nearest(policy, kept, origin)) {
         Some(near) => {
             let ([scheme, star, rest], difference) = (near.value(), near.difference());
             let (scheme, rest) = (Escaped(scheme.as_bytes()), Escaped(rest.as_bytes()));
@@ -75,8 +74,8 @@ pub fn reason<'r>(
 }
 
 /// What an origin misses by little: a value of the list, or a word of a variable.
-fn nearest<'r>(policy: &'r Policy, read: &Read<'r>, origin: &[u8]) -> Option<Near<'r>> {
-    let values = read.others(policy.dynamic.variables.as_ptr().cast());
+fn nearest<'r>(policy: &'r Policy, kept: &Kept<'r>, origin: &[u8]) -> Option<Near<'r>> {
+    let values = kept.others(policy.dynamic.variables.as_ptr().cast());
     values.filter_map(|value| nearest_word(value, origin)).chain(policy.rules.nearest(origin)).min()
 }
 

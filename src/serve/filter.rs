@@ -56,7 +56,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
-    match kept.policy.pointer.get() {
+    match kept.policy() {
         Some(policy) if r.is_main() => with_policy(r, kept, policy),
         _ => NEXT.next(r),
     }
@@ -68,7 +68,7 @@ unsafe extern "C" fn counting_handler(request: *mut ngx_http_request_t) -> ngx_i
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
-    match kept.policy.pointer.get() {
+    match kept.policy() {
         Some(policy) if r.is_main() => match policy.row.get() {
             Some(row) if !count::count_common(kept, row) => count_denied(r, kept, policy, row),
             _ => with_policy(r, kept, policy),
@@ -132,7 +132,7 @@ extern "C" fn count_others<'r>(
 extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match kept.way().get() {
         Way::NoOrigin => write_vary(r, policy),
-        Way::Allowed => write_first(r, &policy.allowed, Some(kept.read.origin.get())),
+        Way::Allowed => write_first(r, &policy.allowed, Some(kept.origin())),
         Way::Denied => denied(r, kept, policy),
         _ => less_common(r, kept, policy),
     }
@@ -142,7 +142,7 @@ extern "C" fn with_policy<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 #[inline(never)]
 extern "C" fn less_common<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     match kept.way().get() {
-        Way::Preflight => write_first(r, &policy.preflight, Some(kept.read.origin.get())),
+        Way::Preflight => write_first(r, &policy.preflight, Some(kept.origin())),
         Way::ForAll => write_first(r, &policy.allowed, None),
         _ => general_case(r, kept, policy),
     }
@@ -333,7 +333,7 @@ unsafe extern "C" fn first(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
-    let in_effect = r.kept(location.slot).policy.pointer.get();
+    let in_effect = r.kept(location.slot).policy();
     match location.policy() {
         // Mostly, there is none here and none in effect, or the same.
         policy if is_same(policy, in_effect) => BEHIND_FIRST.next(r),

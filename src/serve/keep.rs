@@ -1,27 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is kept of a request: its facts and the decision, beyond internal redirects and out of reach of scripts.
 
+use std::cell::Cell;
+
+use cors_policy::facts::Site;
 use cors_policy::{Decision, Facts, Grant, Status};
 
 use super::bits::Bits;
-use super::read::Read;
+use super::read::Note;
 
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
-use crate::nginx::slot::{Held, Keeps, Slot};
-use crate::nginx::Request;
-use crate::zeroable;
+use crate::nginx::request::Method;
+use crate::nginx::slot::{Held, Keeps, Pointer, Slot};
+use crate::nginx::strings::Str;
+use crate::nginx::{OutOfMemory, Request};
 
-zeroable! {
-    /// What is kept of a request.
-    pub struct Kept<'r> {
-        /// The policy in effect: that of the first location with one that the request reached, or of one that it was redirected
-        /// to and that has its own.
-        pub policy: Held<Option<&'r Policy>>,
-        /// What decisions depend on.
-        pub read: Read<'r>,
-    }
+/// What is kept of a request: small values, `Origin`, and the policy in effect: that of the first location with one that the request
+/// reached, or of one that it was redirected to and that has its own.
+pub type Kept<'r> = Held<'r, Policy, More<'r>>;
+
+/// What few requests need besides, in their pool.
+#[derive(Default)]
+pub struct More<'r> {
+    policy: Cell<Option<&'r Policy>>,
+    /// `Origin`, if it is not among what every request has.
+    origin: Cell<Str<'r>>,
+    /// The decision, unless [`Way`] says it.
+    decision: Cell<Decision>,
+    /// What was noted last.
+    pub(super) notes: Cell<Option<&'r Note<'r>>>,
 }
 
 /// How a response is written.
@@ -43,7 +52,8 @@ pub enum Way {
 }
 
 impl Keeps for LocationConf {
-    type Of<'r> = Kept<'r>;
+    type One = Policy;
+    type More<'r> = More<'r>;
 }
 
 /// Reserves the memory for it in each request.
@@ -51,37 +61,131 @@ pub fn reserve(cf: &mut Configuration<'_>) -> Option<Slot<LocationConf>> {
     Slot::reserve(cf, "cors kept")
 }
 
-impl<'r> Kept<'r> {
+/// The small values.
+impl Kept<'_> {
+    /// The kind of the method.
+    #[inline(always)]
+    pub fn method(&self) -> Bits<'_, Method> {
+        Bits::at(self.number(), 0)
+    }
+
+    /// How many `Origin` fields there are.
+    #[inline(always)]
+    pub fn origins(&self) -> Bits<'_, Count> {
+        Bits::at(self.number(), 2)
+    }
+
     /// How the response is written; this says what was decided if `Origin` alone decides.
     #[inline(always)]
     pub fn way(&self) -> Bits<'_, Way> {
-        Bits::at(self.read.number(), 4)
-    }
-
-    /// Otherwise, the decision under `policy`.
-    fn decision(&self) -> Bits<'_, Decision> {
-        Bits::at(self.read.number(), 7)
+        Bits::at(self.number(), 4)
     }
 
     /// Whether the policy in effect has been judged, and has let the request pass.
     #[inline(always)]
     pub fn is_judged(&self) -> Bits<'_, bool> {
-        Bits::at(self.read.number(), 14)
+        Bits::at(self.number(), 7)
     }
 
     /// Whether the application answers preflights, as the first policy says.
     pub fn leaves_preflights(&self) -> Bits<'_, bool> {
-        Bits::at(self.read.number(), 15)
+        Bits::at(self.number(), 8)
     }
 
     /// Whether the denial has been logged.
     pub fn is_logged(&self) -> Bits<'_, bool> {
-        Bits::at(self.read.number(), 16)
+        Bits::at(self.number(), 9)
     }
 
     /// Whether a decision is being made: the module's variables are empty meanwhile, so that it never depends on itself.
     pub fn is_deciding(&self) -> Bits<'_, bool> {
-        Bits::at(self.read.number(), 17)
+        Bits::at(self.number(), 10)
+    }
+
+    /// Whether the module's response has taken the place of another one, whose body has to be dropped.
+    #[inline(always)]
+    pub fn drops_body(&self) -> Bits<'_, bool> {
+        Bits::at(self.number(), 11)
+    }
+
+    /// Whether the request has been counted.
+    #[inline(always)]
+    pub fn is_counted(&self) -> Bits<'_, bool> {
+        Bits::at(self.number(), 12)
+    }
+
+    /// Whether all that matters of the request has been read: see [`Kept::read`].
+    pub fn is_read(&self) -> Bits<'_, bool> {
+        Bits::at(self.number(), 13)
+    }
+
+    /// What `Sec-Fetch-Site` says, which only enforcement looks at, and what tells a denial of the server's own origin from others.
+    pub(super) fn site(&self) -> Bits<'_, Site> {
+        Bits::at(self.number(), 14)
+    }
+
+    /// Whether `Origin` is that of `Host`, for the same purposes.
+    pub(super) fn is_of_host(&self) -> Bits<'_, bool> {
+        Bits::at(self.number(), 17)
+    }
+
+    /// Whether these two have been read.
+    pub(super) fn has_sender(&self) -> Bits<'_, bool> {
+        Bits::at(self.number(), 18)
+    }
+}
+
+impl<'r> Kept<'r> {
+    /// The policy in effect.
+    #[inline(always)]
+    pub fn policy(&self) -> Option<&'r Policy> {
+        match self.pointer() {
+            Pointer::Nothing => None,
+            Pointer::One(policy) => Some(policy),
+            Pointer::More(more) => more.policy.get(),
+        }
+    }
+
+    #[inline(always)]
+    fn set_policy(&self, policy: &'r Policy) {
+        match self.pointer() {
+            Pointer::More(more) => more.policy.set(Some(policy)),
+            _ => self.point_to(policy),
+        }
+    }
+
+    /// What few requests need, if this one does.
+    pub(super) fn more(&self) -> Option<&'r More<'r>> {
+        match self.pointer() {
+            Pointer::More(more) => Some(more),
+            _ => None,
+        }
+    }
+
+    /// Makes sure that there is more.
+    pub(super) fn keep_more(&self, r: &mut Request<'r>) -> Result<&'r More<'r>, OutOfMemory> {
+        if let Some(more) = self.more() {
+            return Ok(more);
+        }
+        let more = r.keep(More { policy: Cell::new(self.policy()), ..More::default() })?;
+        self.point_to_more(more);
+        Ok(more)
+    }
+
+    /// `Origin`; one of them, if there are several.
+    #[inline(always)]
+    pub fn origin(&self) -> Str<'r> {
+        match self.text() {
+            Some(origin) => origin,
+            None => self.more().map_or_else(Str::default, |more| more.origin.get()),
+        }
+    }
+
+    pub(super) fn set_origin(&self, r: &mut Request<'r>, origin: Str<'r>) -> Result<(), OutOfMemory> {
+        if !self.set_text(origin) {
+            self.keep_more(r)?.origin.set(origin);
+        }
+        Ok(())
     }
 
     /// Makes a decision, or a part of it.
@@ -92,32 +196,15 @@ impl<'r> Kept<'r> {
         result
     }
 
-    /// Whether the module's response has taken the place of another one, whose body has to be dropped.
-    #[inline(always)]
-    pub fn drops_body(&self) -> Bits<'_, bool> {
-        Bits::at(self.read.number(), 18)
-    }
-
-    /// Whether the request has been counted.
-    #[inline(always)]
-    pub fn is_counted(&self) -> Bits<'_, bool> {
-        Bits::at(self.read.number(), 19)
-    }
-
-    /// Whether all that matters of the request has been read: see [`Read::read`].
-    pub fn is_read(&self) -> Bits<'_, bool> {
-        Bits::at(self.read.number(), 23)
-    }
-
     /// What was read and decided, once there is a policy in effect.
     pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
-        let policy = self.policy.pointer.get()?;
+        let policy = self.policy()?;
         let decision = match self.way().get() {
-            Way::General => self.decision().get(),
+            Way::General => self.more()?.decision.get(),
             Way::NoOrigin => Decision { status: Status::NoOrigin, grant: Grant::None },
             Way::Allowed => Decision { status: Status::Allowed, grant: Grant::Origin },
             Way::Denied => Decision { status: Status::Denied, grant: Grant::None },
-            Way::ForAll if self.read.origins().get() == Count::None => {
+            Way::ForAll if self.origins().get() == Count::None => {
                 Decision { status: Status::NoOrigin, grant: Grant::Any }
             }
             Way::ForAll => Decision { status: Status::Allowed, grant: Grant::Any },
@@ -134,37 +221,29 @@ impl<'r> Kept<'r> {
         self.leaves_preflights().get() || !policy.answers_preflights
     }
 
-    /// What was read.
-    pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
-        self.count_origins();
-        self.read.facts(r)
-    }
-
-    /// What was read, without what only enforcement looks at.
-    pub fn brief_facts(&self) -> Facts<'r> {
-        self.count_origins();
-        self.read.brief_facts()
-    }
-
-    fn count_origins(&self) {
+    pub(super) fn count_origins(&self) {
         match self.way().get() {
-            Way::NoOrigin => self.read.origins().set(Count::None),
-            Way::Allowed | Way::Denied => self.read.origins().set(Count::One),
+            Way::NoOrigin => self.origins().set(Count::None),
+            Way::Allowed | Way::Denied => self.origins().set(Count::One),
             Way::General | Way::ForAll | Way::Preflight => {}
         }
     }
 
     /// Makes `policy` the one in effect, with a `decision` under it.
-    pub fn adopt(&self, policy: &'r Policy, decision: Decision) {
-        self.policy.pointer.set(Some(policy));
-        self.way().set(self.way_of(policy, decision));
-        self.decision().set(decision);
+    pub fn adopt(&self, r: &mut Request<'r>, policy: &'r Policy, decision: Decision) -> Result<(), OutOfMemory> {
+        let way = self.way_of(policy, decision);
+        if way == Way::General {
+            self.keep_more(r)?.decision.set(decision);
+        }
+        self.set_policy(policy);
+        self.way().set(way);
         self.is_logged().set(false);
+        Ok(())
     }
 
     fn way_of(&self, policy: &Policy, decision: Decision) -> Way {
         let is_any = policy.rules.origins.is_any();
-        let origins = self.read.origins().get();
+        let origins = self.origins().get();
         match (decision.status, decision.grant) {
             _ if !policy.writes_all => Way::General,
             (Status::NoOrigin, Grant::None) => Way::NoOrigin,
@@ -178,7 +257,8 @@ impl<'r> Kept<'r> {
     /// Makes `policy` the one in effect for a request that reaches its first location with a policy, whose list alone decides.
     #[inline(always)]
     pub fn adopt_simple(&self, policy: &'r Policy, way: Way) {
-        self.policy.pointer.set(Some(policy));
+        debug_assert!(way != Way::General);
+        self.set_policy(policy);
         self.way().set_first(way);
         self.is_judged().set_first(true);
     }

@@ -23,7 +23,7 @@ const EXPOSE_HEADERS: &[u8] = b"access-control-expose-headers";
 pub fn log_removal(r: &mut Request<'_>) {
     let location: &LocationConf = r.location();
     let kept = r.kept(location.slot);
-    if !kept.policy.pointer.get().is_some_and(|policy| r.log().writes(policy.log_level)) {
+    if !kept.policy().is_some_and(|policy| r.log().writes(policy.log_level)) {
         return;
     }
     if let Some((policy, facts, decision)) = kept.decided(r) {

@@ -47,7 +47,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 #[inline(always)]
 fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let kept = r.kept(location.slot);
-    if let Some(in_effect) = kept.policy.pointer.get() {
+    if let Some(in_effect) = kept.policy() {
         let is_the_same = ptr::eq(in_effect, policy) && kept.is_judged().get();
         return if is_the_same { go_on(r, policy) } else { general_case(r, location, policy) };
     }
@@ -73,8 +73,12 @@ extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy:
         Mode::List if policy.dynamic.bypass.is_none() => sent_by(r, location, kept, policy),
         Mode::List if !location.reads_all => unless_bypassed(r, location, kept, policy),
         Mode::Any if !location.reads_all => {
-            kept.read.method().set_first(method);
-            kept.read.origins().set(find_origin(&r, &kept.read.origin));
+            kept.method().set_first(method);
+            let (origins, origin) = find_origin(&r);
+            if !kept.set_text(origin) {
+                return general_case(r, location, policy);
+            }
+            kept.origins().set(origins);
             kept.adopt_simple(policy, Way::ForAll);
             go_on(r, policy)
         }
@@ -90,17 +94,14 @@ extern "C" fn sent_by<'r>(
     kept: &'r Kept<'r>,
     policy: &'r Policy,
 ) -> ngx_int_t {
-    kept.read.method().set_first(r.method());
-    if r.guard(true, |r| {
-        kept.read.read_sender(r);
-        false
-    }) {
+    kept.method().set_first(r.method());
+    if r.guard(true, |r| kept.read_sender(r).is_err()) {
         return Code::ERROR.0;
     }
     kept.is_read().set_first(true);
     // Enforcement lets an allowed origin pass, whatever else the request says.
-    let is_one = kept.read.origins().get() == Count::One;
-    if is_one && policy.rules.lists(kept.read.origin.get().as_bytes()) == Listed::Yes {
+    let is_one = kept.origins().get() == Count::One;
+    if is_one && policy.rules.lists(kept.origin().as_bytes()) == Listed::Yes {
         kept.adopt_simple(policy, Way::Allowed);
         return go_on(r, policy);
     }
@@ -115,11 +116,14 @@ extern "C" fn unless_bypassed<'r>(
     kept: &'r Kept<'r>,
     policy: &'r Policy,
 ) -> ngx_int_t {
-    kept.read.method().set_first(r.method());
-    let count = find_origin(&r, &kept.read.origin);
-    kept.read.origins().set(count);
+    kept.method().set_first(r.method());
+    let (origins, origin) = find_origin(&r);
+    if !kept.set_text(origin) {
+        return general_case(r, location, policy);
+    }
+    kept.origins().set(origins);
     kept.is_read().set_first(true);
-    match (r.guard(Err(OutOfMemory), |r| is_bypassed(r, policy, kept)), count) {
+    match (r.guard(Err(OutOfMemory), |r| is_bypassed(r, policy, kept)), origins) {
         (Ok(false), Count::One) => with_origin(r, kept, policy),
         (Err(OutOfMemory), _) => Code::ERROR.0,
         _ => general_case(r, location, policy),
@@ -128,7 +132,7 @@ extern "C" fn unless_bypassed<'r>(
 
 #[inline(never)]
 extern "C" fn other_method<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    kept.read.method().set_first(Method::Other);
+    kept.method().set_first(Method::Other);
     simple_case(r, kept, policy)
 }
 
@@ -147,10 +151,8 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 #[inline(never)]
 extern "C" fn with_field<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, place: Place<'r>) -> ngx_int_t {
     match ORIGIN_NAME.only_value(place) {
-        Some(origin) => {
-            kept.read.origin.set(origin);
-            with_origin(r, kept, policy)
-        }
+        Some(origin) if kept.set_text(origin) => with_origin(r, kept, policy),
+        Some(_) => far_origin(r, policy),
         None => count_origins(r, kept, policy),
     }
 }
@@ -158,17 +160,21 @@ extern "C" fn with_field<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Pol
 /// There are several `Origin` fields, or a field with another name that has the same hash.
 #[cold]
 extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match find_origin(&r, &kept.read.origin) {
-        Count::None => {
+    match find_origin(&r) {
+        (Count::None, _) => {
             kept.adopt_simple(policy, Way::NoOrigin);
             go_on(r, policy)
         }
-        Count::One => with_origin(r, kept, policy),
-        Count::Many => {
-            let location = r.location();
-            general_case(r, location, policy)
-        }
+        (Count::One, origin) if kept.set_text(origin) => with_origin(r, kept, policy),
+        _ => far_origin(r, policy),
     }
+}
+
+/// There is more to keep of `Origin` than what every request has room for.
+#[cold]
+extern "C" fn far_origin<'r>(r: Request<'r>, policy: &'r Policy) -> ngx_int_t {
+    let location = r.location();
+    general_case(r, location, policy)
 }
 
 /// The request has one `Origin`, which the list allows or does not.
@@ -185,7 +191,7 @@ fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ng
 
 #[inline(never)]
 extern "C" fn without_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match policy.rules.origins.lists_at_once(kept.read.origin.get().as_bytes()) {
+    match policy.rules.origins.lists_at_once(kept.origin().as_bytes()) {
         Some(listed) => by_list(r, kept, policy, listed),
         None => with_origin_in_full(r, kept, policy),
     }
@@ -193,7 +199,7 @@ extern "C" fn without_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r 
 
 #[inline(never)]
 extern "C" fn with_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match policy.rules.lists_at_once(kept.read.origin.get().as_bytes()) {
+    match policy.rules.lists_at_once(kept.origin().as_bytes()) {
         Some(listed) => by_list(r, kept, policy, listed),
         None => with_origin_in_full(r, kept, policy),
     }
@@ -202,7 +208,7 @@ extern "C" fn with_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Pol
 /// The first string of a table that might be the origin is another one.
 #[cold]
 extern "C" fn with_origin_in_full<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    by_list(r, kept, policy, policy.rules.lists(kept.read.origin.get().as_bytes()))
+    by_list(r, kept, policy, policy.rules.lists(kept.origin().as_bytes()))
 }
 
 #[inline(always)]
@@ -217,7 +223,7 @@ fn by_list<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, listed: L
 
 #[inline(never)]
 extern "C" fn unlisted<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    let origin = kept.read.origin.get().as_bytes();
+    let origin = kept.origin().as_bytes();
     let is_allowed = r.guard(false, |_| policy.rules.allows_unlisted(origin));
     kept.adopt_simple(policy, if is_allowed { Way::Allowed } else { Way::Denied });
     go_on(r, policy)
@@ -228,11 +234,11 @@ extern "C" fn unlisted<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r P
 extern "C" fn options<'r>(mut r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let answer = r.guard(Some(Code::ERROR), |r| {
         let kept = r.kept(location.slot);
-        match kept.read.read_preflight(r) {
-            Ok(true) if policy.answers_preflights => {
-                let status = decide_preflight(r, policy, kept);
-                Some(r.answer(status))
-            }
+        match kept.read_preflight(r) {
+            Ok(true) if policy.answers_preflights => match decide_preflight(r, policy, kept) {
+                Ok(status) => Some(r.answer(status)),
+                Err(OutOfMemory) => Some(Code::ERROR),
+            },
             Ok(_) => return_from(r, location, policy),
             Err(_) => Some(Code::ERROR),
         }

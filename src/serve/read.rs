@@ -2,7 +2,6 @@
 //! The facts of a request: what a decision depends on, read once, when the request reaches the first location that has a
 //! policy. What others change later makes no difference.
 
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::iter;
 
@@ -11,14 +10,12 @@ use cors_policy::list::elements;
 use cors_policy::preflight::requested_method;
 use cors_policy::Decision;
 
-use super::bits::Bits;
+use super::keep::Kept;
 use crate::nginx::header_list::Names;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
-use crate::nginx::slot::Held;
-use crate::nginx::strings::HeldStr;
+use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
-use crate::zeroable;
 
 pub static ORIGIN_NAME: Names<1> = Names::new([b"origin"]);
 static SITE_NAME: Names<1> = Names::new([b"sec-fetch-site"]);
@@ -33,18 +30,7 @@ const ORIGIN: usize = 0;
 const REQUEST_METHOD: usize = 1;
 const REQUEST_HEADERS: usize = 2;
 
-zeroable! {
-    /// The facts as a request keeps them: what most decisions depend on, and where the rest is.
-    pub struct Read<'r> {
-        /// `Origin`.
-        pub origin: HeldStr<'r>,
-        /// The small values of a request, and where the others are.
-        notes: Held<Option<&'r Note<'r>>>,
-    }
-}
-
-/// What few requests need, in their pool.
-#[derive(Clone, Copy)]
+/// Something that few requests need, and what was noted before it.
 pub struct Note<'r> {
     what: What<'r>,
     next: Option<&'r Note<'r>>,
@@ -59,28 +45,18 @@ enum What<'r> {
     Values(*const c_void, Values),
     /// One of these values, which does not allow the request's origin.
     Other(*const c_void, &'r [u8]),
-    /// What was decided before the request reached a location.
-    Early(&'r Early<'r>),
+    /// What the policy that this identifies says of the request before it has reached a location.
+    Early(*const c_void, &'r Early<'r>),
 }
 
-/// What a policy says of a request before it has reached a location.
-#[derive(Clone, Copy)]
+/// What was read and decided before the request reached a location.
 pub struct Early<'r> {
-    of: *const c_void,
+    /// What is kept for this decision alone.
+    pub kept: &'r Kept<'r>,
     /// The facts.
     pub facts: Facts<'r>,
     /// The decision.
     pub decision: Decision,
-    notes: Option<&'r Note<'r>>,
-}
-
-impl<'r> Early<'r> {
-    /// What was noted for this decision.
-    pub fn read(&self) -> Read<'r> {
-        let read = Read::default();
-        read.notes.pointer.set(self.notes);
-        read
-    }
 }
 
 /// What values with variables allow, whatever the policy makes of it.
@@ -100,40 +76,7 @@ struct Preflight<'r> {
     private_network: bool,
 }
 
-impl<'r> Read<'r> {
-    /// Where small values are.
-    #[inline(always)]
-    pub fn number(&self) -> &Cell<u32> {
-        &self.notes.number
-    }
-
-    /// The kind of the method.
-    #[inline(always)]
-    pub fn method(&self) -> Bits<'_, Method> {
-        Bits::at(self.number(), 0)
-    }
-
-    /// How many `Origin` fields there are.
-    #[inline(always)]
-    pub fn origins(&self) -> Bits<'_, Count> {
-        Bits::at(self.number(), 2)
-    }
-
-    /// What `Sec-Fetch-Site` says, which only enforcement looks at, and what tells a denial of the server's own origin from others.
-    fn site(&self) -> Bits<'_, Site> {
-        Bits::at(self.number(), 24)
-    }
-
-    /// Whether `Origin` is that of `Host`, for the same purposes.
-    fn is_of_host(&self) -> Bits<'_, bool> {
-        Bits::at(self.number(), 27)
-    }
-
-    /// Whether these two have been read.
-    fn has_sender(&self) -> Bits<'_, bool> {
-        Bits::at(self.number(), 28)
-    }
-
+impl<'r> Kept<'r> {
     /// Reads the facts. What only enforcement looks at is read if a location of the configuration enforces; if none does, no response
     /// depends on it.
     pub fn read(&self, r: &mut Request<'r>, reads_all: bool) -> Result<(), OutOfMemory> {
@@ -142,29 +85,30 @@ impl<'r> Read<'r> {
         if method == Method::Options {
             self.read_preflight(r)?;
         } else if !reads_all {
-            self.origins().set(find_origin(r, &self.origin));
+            let (origins, origin) = find_origin(r);
+            self.origins().set(origins);
+            self.set_origin(r, origin)?;
         }
         if reads_all {
-            self.read_sender(r);
+            self.read_sender(r)?;
         }
         Ok(())
     }
 
     /// Reads who has sent the request: `Origin`, and what only enforcement looks at.
     #[inline(always)]
-    pub fn read_sender(&self, r: &Request<'r>) {
-        let (mut origins, mut site) = (Count::None, Site::default());
+    pub fn read_sender(&self, r: &mut Request<'r>) -> Result<(), OutOfMemory> {
+        let (mut origins, mut origin, mut site) = (Count::None, Str::default(), Site::default());
         for (name, value) in r.fields_in(&SENDER_NAMES) {
             match name {
-                ORIGIN => {
-                    self.origin.set(value);
-                    origins = origins.next();
-                }
+                ORIGIN => (origins, origin) = (origins.next(), value),
                 _ => site.add(value.as_bytes()),
             }
         }
         self.origins().set(origins);
+        self.set_origin(r, origin)?;
         self.set_sender(r, site);
+        Ok(())
     }
 
     #[inline(always)]
@@ -180,7 +124,7 @@ impl<'r> Read<'r> {
     fn sent_origin(&self) -> Field<'r> {
         match self.origins().get() {
             Count::None => Field::Absent,
-            Count::One => Field::One(self.origin.get().as_bytes()),
+            Count::One => Field::One(self.origin().as_bytes()),
             Count::Many => Field::Many,
         }
     }
@@ -188,13 +132,10 @@ impl<'r> Read<'r> {
     /// Reads the facts of an `OPTIONS` request; returns whether it is a preflight.
     pub fn read_preflight(&self, r: &mut Request<'r>) -> Result<bool, OutOfMemory> {
         let mut preflight = Preflight::default();
-        let (mut origins, mut lines) = (Count::None, Count::None);
+        let (mut origins, mut origin, mut lines) = (Count::None, Str::default(), Count::None);
         for (name, value) in r.fields_in(&PREFLIGHT_NAMES) {
             match name {
-                ORIGIN => {
-                    self.origin.set(value);
-                    origins = origins.next();
-                }
+                ORIGIN => (origins, origin) = (origins.next(), value),
                 REQUEST_METHOD => preflight.request_method.add(value.as_bytes()),
                 REQUEST_HEADERS => {
                     preflight.request_headers = value.as_bytes();
@@ -208,6 +149,7 @@ impl<'r> Read<'r> {
         }
         self.method().set(Method::Options);
         self.origins().set(origins);
+        self.set_origin(r, origin)?;
         self.note(r, What::Preflight(preflight))?;
         let method = preflight.request_method.one().filter(|_| origins == Count::One);
         Ok(method.and_then(requested_method).is_some())
@@ -215,6 +157,7 @@ impl<'r> Read<'r> {
 
     /// The facts that were read.
     pub fn facts(&self, r: &Request<'r>) -> Facts<'r> {
+        self.count_origins();
         if !self.has_sender().get() {
             let mut site = Site::default();
             r.fields_in(&SENDER_NAMES)
@@ -228,6 +171,7 @@ impl<'r> Read<'r> {
     /// The facts that were read, without what only enforcement looks at.
     #[inline]
     pub fn brief_facts(&self) -> Facts<'r> {
+        self.count_origins();
         let noted = self.find(|what| if let What::Preflight(preflight) = what { Some(preflight) } else { None });
         let Preflight { request_method, request_headers, private_network } = noted.unwrap_or_default();
         Facts {
@@ -245,7 +189,7 @@ impl<'r> Read<'r> {
     }
 }
 
-impl<'r> Read<'r> {
+impl<'r> Kept<'r> {
     /// Whether one of the values that `of` identifies bypasses the module, evaluated the first time that it is needed.
     pub fn bypass(
         &self,
@@ -295,19 +239,19 @@ impl<'r> Read<'r> {
         &self,
         r: &mut Request<'r>,
         of: *const c_void,
-        decide: impl FnOnce(&mut Request<'r>, &Read<'r>) -> Result<(Facts<'r>, Decision), OutOfMemory>,
+        decide: impl FnOnce(&mut Request<'r>, &'r Kept<'r>) -> Result<(Facts<'r>, Decision), OutOfMemory>,
     ) -> Result<&'r Early<'r>, OutOfMemory> {
         let is_it = |what| match what {
-            What::Early(early) if early.of == of => Some(early),
+            What::Early(place, early) if place == of => Some(early),
             _ => None,
         };
         if let Some(early) = self.find(is_it) {
             return Ok(early);
         }
-        let read = Read::default();
-        let (facts, decision) = decide(r, &read)?;
-        let early = r.keep(Early { of, facts, decision, notes: read.notes.pointer.get() })?;
-        self.note(r, What::Early(early))?;
+        let kept = r.keep(Kept::default())?;
+        let (facts, decision) = decide(r, kept)?;
+        let early = r.keep(Early { kept, facts, decision })?;
+        self.note(r, What::Early(of, early))?;
         Ok(early)
     }
 
@@ -320,7 +264,8 @@ impl<'r> Read<'r> {
     }
 
     fn note(&self, r: &mut Request<'r>, what: What<'r>) -> Result<(), OutOfMemory> {
-        self.notes.pointer.set(Some(r.keep(Note { what, next: self.notes.pointer.get() })?));
+        let notes = &self.keep_more(r)?.notes;
+        notes.set(Some(r.keep(Note { what, next: notes.get() })?));
         Ok(())
     }
 
@@ -329,7 +274,7 @@ impl<'r> Read<'r> {
     }
 
     fn noted(&self) -> impl Iterator<Item = What<'r>> {
-        iter::successors(self.notes.pointer.get(), |note| note.next).map(|note| note.what)
+        iter::successors(self.more().and_then(|more| more.notes.get()), |note| note.next).map(|note| note.what)
     }
 }
 
@@ -346,16 +291,13 @@ fn join_request_headers<'r>(r: &mut Request<'r>) -> Result<&'r [u8], OutOfMemory
     r.join(fields.flat_map(|(_, value)| elements(value.as_bytes())))
 }
 
-/// How many `Origin` fields there are; the value of the first is put into `first`.
+/// How many `Origin` fields there are, and the value of the first.
 #[inline(always)]
-pub fn find_origin<'r>(r: &Request<'r>, first: &HeldStr<'r>) -> Count {
-    let mut count = Count::None;
-    for (_, origin) in r.fields_in(&ORIGIN_NAME) {
-        if count != Count::None {
-            return Count::Many;
-        }
-        first.set(origin);
-        count = Count::One;
+pub fn find_origin<'r>(r: &Request<'r>) -> (Count, Str<'r>) {
+    let mut fields = r.fields_in(&ORIGIN_NAME).map(|(_, origin)| origin);
+    match (fields.next(), fields.next()) {
+        (None, _) => (Count::None, Str::default()),
+        (Some(origin), None) => (Count::One, origin),
+        (Some(origin), Some(_)) => (Count::Many, origin),
     }
-    count
 }

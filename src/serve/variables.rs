@@ -7,7 +7,6 @@ use ngx::ffi::{ngx_http_get_variable_pt, ngx_http_request_t, ngx_http_variable_v
 use super::decide::preview;
 use super::denial;
 use super::keep::Kept;
-use super::read::Read;
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::variable::{self, Value};
@@ -35,7 +34,7 @@ pub fn define(cf: &mut Configuration<'_>) -> Option<Vec<&'static str>> {
 unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |_, _, _, policy, facts, decision| match policy.rules.explain(facts, decision) {
+    set(r, v, |_, _, policy, facts, decision| match policy.rules.explain(facts, decision) {
         Status::Bypass if facts.origin.is_absent() => b"",
         status if policy.dry_run => status.as_dry_run_str().as_bytes(),
         status => status.as_str().as_bytes(),
@@ -45,7 +44,7 @@ unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_va
 unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |_, kept, _, policy, facts, decision| {
+    set(r, v, |_, kept, policy, facts, decision| {
         let is_left_to_others = decision.status.is_preflight() && kept.leaves_preflight(policy);
         match policy.dry_run || is_left_to_others {
             true => b"",
@@ -57,8 +56,8 @@ unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_va
 unsafe extern "C" fn cors_reason(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |r, _, read, policy, facts, decision| {
-        denial::reason(r, policy, read, facts, decision).unwrap_or_default()
+    set(r, v, |r, kept, policy, facts, decision| {
+        denial::reason(r, policy, kept, facts, decision).unwrap_or_default()
     })
 }
 
@@ -67,7 +66,7 @@ unsafe extern "C" fn cors_reason(r: *mut ngx_http_request_t, v: *mut ngx_http_va
 fn set<'r>(
     r: Request<'r>,
     v: Value<'_>,
-    choose: impl FnOnce(&mut Request<'r>, &Kept<'r>, &Read<'r>, &'r Policy, &Facts<'r>, Decision) -> &'r [u8],
+    choose: impl FnOnce(&mut Request<'r>, &Kept<'r>, &'r Policy, &Facts<'r>, Decision) -> &'r [u8],
 ) -> ngx_int_t {
     let mut r = r.main();
     let value = r.guard(&b""[..], |r| {
@@ -77,11 +76,11 @@ fn set<'r>(
             return b"";
         }
         if let Some((policy, facts, decision)) = kept.decided(r) {
-            return if policy.is_active { choose(r, kept, &kept.read, policy, &facts, decision) } else { b"" };
+            return if policy.is_active { choose(r, kept, policy, &facts, decision) } else { b"" };
         }
         match location.policy().filter(|policy| policy.is_active && !r.is_post_action()) {
             Some(policy) => match preview(r, policy, kept) {
-                Ok(early) => choose(r, kept, &early.read(), policy, &early.facts, early.decision),
+                Ok(early) => choose(r, early.kept, policy, &early.facts, early.decision),
                 Err(_) => b"",
             },
             None => b"",
