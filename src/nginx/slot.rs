@@ -50,16 +50,6 @@ pub const SMALL: u32 = 19;
 const ELSEWHERE: usize = (1 << (29 - SMALL)) - 1;
 const IS_MORE: usize = 1;
 
-/// What the pointer points to.
-pub enum Pointer<'r, One, More> {
-    /// Nothing yet.
-    Nothing,
-    /// The one thing.
-    One(&'r One),
-    /// More.
-    More(&'r More),
-}
-
 impl<One, More> Default for Held<'_, One, More> {
     fn default() -> Self {
         // SAFETY: zero is a number, and a null pointer.
@@ -74,16 +64,25 @@ impl<'r, One, More> Held<'r, One, More> {
         &self.number
     }
 
-    /// What the pointer points to.
+    /// The one thing that the pointer points to; `None` if it points to more, or to nothing yet.
     #[inline(always)]
-    pub fn pointer(&self) -> Pointer<'r, One, More> {
+    pub fn one(&self) -> Option<&'r One> {
         let pointer = self.pointer.get();
-        // SAFETY: what it was set to lives as long as `'r`.
-        unsafe {
-            if pointer.addr() & IS_MORE != 0 {
-                return Pointer::More(&*pointer.map_addr(|address| address - IS_MORE).cast());
-            }
-            pointer.cast::<One>().as_ref().map_or(Pointer::Nothing, Pointer::One)
+        match pointer.addr() & IS_MORE {
+            // SAFETY: what it was set to lives as long as `'r`.
+            0 => unsafe { pointer.cast::<One>().as_ref() },
+            _ => None,
+        }
+    }
+
+    /// More, if the pointer points to it.
+    #[inline(always)]
+    pub fn more(&self) -> Option<&'r More> {
+        let pointer = self.pointer.get();
+        match pointer.addr() & IS_MORE {
+            0 => None,
+            // SAFETY: what it was set to lives as long as `'r`.
+            _ => Some(unsafe { &*pointer.map_addr(|address| address - IS_MORE).cast() }),
         }
     }
 
@@ -111,14 +110,27 @@ impl<'r, One, More> Held<'r, One, More> {
         Some(unsafe { Str::from_string(ngx_str_t { len, data: self.behind() }) })
     }
 
-    /// Notes where the string is; returns whether that is near enough, and the string short enough. If they are not, it counts as
-    /// somewhere else.
+    /// Notes where the string is, in place of the empty one; returns whether that is near enough, and the string short enough. If they are
+    /// not, nothing has changed.
     #[inline(always)]
-    pub fn set_text(&self, text: Str<'r>) -> bool {
+    pub fn set_first_text(&self, text: Str<'r>) -> bool {
         let string = text.as_string();
         let is_near = string.len < ELSEWHERE && self.set_behind(string.data);
-        let len = if is_near { string.len } else { ELSEWHERE };
-        self.number.set((self.number.get() & ((1 << SMALL) - 1)) | (len as u32) << SMALL);
+        if is_near {
+            self.number.set(self.number.get() | (string.len as u32) << SMALL);
+        }
+        is_near
+    }
+
+    /// Notes where the string is. If it is too far or too long, it counts as somewhere else, and this returns `false`.
+    #[inline]
+    pub fn set_text(&self, text: Str<'r>) -> bool {
+        let small = self.number.get() & ((1 << SMALL) - 1);
+        self.number.set(small);
+        let is_near = self.set_first_text(text);
+        if !is_near {
+            self.number.set(small | (ELSEWHERE as u32) << SMALL);
+        }
         is_near
     }
 
@@ -126,8 +138,11 @@ impl<'r, One, More> Held<'r, One, More> {
     #[inline(always)]
     fn set_behind(&self, data: *mut u8) -> bool {
         let distance = data.expose_provenance().wrapping_sub(ptr::from_ref(self).addr()).cast_signed();
-        self.distance.set(distance as i32);
-        distance == distance as i32 as isize
+        let is_near = distance == distance as i32 as isize;
+        if is_near {
+            self.distance.set(distance as i32);
+        }
+        is_near
     }
 
     #[cfg(target_pointer_width = "64")]

@@ -71,4 +71,10 @@ impl Value<'_> {
         v.data = if value.is_empty() { ptr::null_mut() } else { value.as_ptr().cast_mut() };
         Code::OK
     }
+
+    /// There is none, for the rest of the request: nginx keeps what is not found unless it may have changed.
+    pub fn fail(self) -> Code {
+        self.0.set_no_cacheable(0);
+        Code::ERROR
+    }
 }

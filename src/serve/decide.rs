@@ -9,7 +9,7 @@ use cors_policy::{Decision, Facts, Grant, Problem, Rules, Status};
 use super::denial;
 use super::escaped::Escaped;
 use super::keep::{Kept, Way};
-use super::read::{Early, Values};
+use super::read::Values;
 use crate::conf::{Dynamic, LocationConf, MainConf, Policy};
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::log::Level;
@@ -20,6 +20,19 @@ struct Judgement {
     is_bypassed: bool,
     is_rejected: bool,
     grant: Grant,
+}
+
+impl Judgement {
+    /// The decision, if the policy is the one that decides about the response.
+    fn decision(&self, facts: &Facts<'_>) -> Decision {
+        let Decision { status, grant } = Rules::decide(facts, self.grant);
+        let status = match self {
+            Judgement { is_bypassed: true, .. } => Status::Bypass,
+            Judgement { is_rejected: true, .. } => Status::Rejected,
+            _ => status,
+        };
+        Decision { status, grant }
+    }
 }
 
 /// What becomes of a request that reaches a location with a policy other than the one in effect. Returns the status that it is
@@ -46,8 +59,9 @@ pub fn arrive<'r>(
     if is_first && policy.is_active {
         kept.leaves_preflights().set(!policy.answers_preflights);
     }
-    let Judgement { is_bypassed, is_rejected, grant } = judge(r, policy, kept, &facts)?;
-    let is_rejected = is_rejected && may_answer;
+    let mut judgement = judge(r, policy, kept, &facts)?;
+    judgement.is_rejected &= may_answer;
+    let is_rejected = judgement.is_rejected;
     let is_same = kept.policy().is_some_and(|in_effect| ptr::eq(in_effect, policy));
     kept.is_judged().set(may_answer && (!is_rejected || policy.dry_run));
     if is_rejected && !policy.dry_run {
@@ -56,13 +70,9 @@ pub fn arrive<'r>(
         return Ok(Some(policy.reject_status));
     }
     if is_first || location.is_own || is_same {
-        let mut decision = Rules::decide(&facts, grant);
-        if is_bypassed {
-            decision.status = Status::Bypass;
-        } else if is_rejected {
-            decision.status = Status::Rejected;
-        } else if decision.status.is_preflight() && !may_answer {
-            decision.status = if grant == Grant::None { Status::Denied } else { Status::Allowed };
+        let mut decision = judgement.decision(&facts);
+        if decision.status.is_preflight() && !may_answer {
+            decision.status = if decision.grant == Grant::None { Status::Denied } else { Status::Allowed };
         }
         kept.adopt(r, policy, decision)?;
         let answer = policy.preflight_answer(decision.status);
@@ -80,11 +90,7 @@ pub fn arrive<'r>(
 /// Decides about a preflight that reaches its first location with a policy, where the list alone decides; returns the status
 /// of its answer.
 #[inline]
-pub fn decide_preflight<'r>(
-    r: &mut Request<'r>,
-    policy: &'r Policy,
-    kept: &'r Kept<'r>,
-) -> Result<u16, OutOfMemory> {
+pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> Result<u16, OutOfMemory> {
     let mut answer = policy.preflight_status;
     if !policy.rules.allows(kept.origin().as_bytes()) {
         kept.adopt(r, policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None })?;
@@ -98,21 +104,14 @@ pub fn decide_preflight<'r>(
     Ok(answer)
 }
 
-/// The decision about a request that has not reached a location, for a variable that is used before it does.
-pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> Result<&'r Early<'r>, OutOfMemory> {
+/// What is kept for a decision about a request that has not reached a location, for a variable that is used before it does.
+pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> Result<&'r Kept<'r>, OutOfMemory> {
     kept.early(r, ptr::from_ref(policy).cast(), |r, early| {
         early.read(r, false)?;
         let facts = early.facts(r);
         // Values are noted in `early`, and not cached: those that count are evaluated when the request reaches a location.
-        let Judgement { is_bypassed, is_rejected, grant } =
-            kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, early, &facts)))??;
-        let mut decision = Rules::decide(&facts, grant);
-        if is_bypassed {
-            decision.status = Status::Bypass;
-        } else if is_rejected {
-            decision.status = Status::Rejected;
-        }
-        Ok((facts, decision))
+        let judgement = kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, early, &facts)))??;
+        early.adopt(r, policy, judgement.decision(&facts))
     })
 }
 

@@ -7,13 +7,13 @@ use cors_policy::facts::Site;
 use cors_policy::{Decision, Facts, Grant, Status};
 
 use super::bits::Bits;
-use super::read::Note;
+use super::read::Notes;
 
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
-use crate::nginx::slot::{Held, Keeps, Pointer, Slot};
+use crate::nginx::slot::{Held, Keeps, Slot};
 use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
 
@@ -29,8 +29,7 @@ pub struct More<'r> {
     origin: Cell<Str<'r>>,
     /// The decision, unless [`Way`] says it.
     decision: Cell<Decision>,
-    /// What was noted last.
-    pub(super) notes: Cell<Option<&'r Note<'r>>>,
+    pub(super) notes: Notes<'r>,
 }
 
 /// How a response is written.
@@ -139,35 +138,27 @@ impl<'r> Kept<'r> {
     /// The policy in effect.
     #[inline(always)]
     pub fn policy(&self) -> Option<&'r Policy> {
-        match self.pointer() {
-            Pointer::Nothing => None,
-            Pointer::One(policy) => Some(policy),
-            Pointer::More(more) => more.policy.get(),
+        match self.more() {
+            Some(more) => more.policy.get(),
+            None => self.one(),
         }
     }
 
     #[inline(always)]
     fn set_policy(&self, policy: &'r Policy) {
-        match self.pointer() {
-            Pointer::More(more) => more.policy.set(Some(policy)),
-            _ => self.point_to(policy),
-        }
-    }
-
-    /// What few requests need, if this one does.
-    pub(super) fn more(&self) -> Option<&'r More<'r>> {
-        match self.pointer() {
-            Pointer::More(more) => Some(more),
-            _ => None,
+        match self.more() {
+            Some(more) => more.policy.set(Some(policy)),
+            None => self.point_to(policy),
         }
     }
 
     /// Makes sure that there is more.
+    #[inline]
     pub(super) fn keep_more(&self, r: &mut Request<'r>) -> Result<&'r More<'r>, OutOfMemory> {
         if let Some(more) = self.more() {
             return Ok(more);
         }
-        let more = r.keep(More { policy: Cell::new(self.policy()), ..More::default() })?;
+        let more = r.keep(More { policy: Cell::new(self.one()), ..More::default() })?;
         self.point_to_more(more);
         Ok(more)
     }

@@ -19,6 +19,7 @@ use crate::nginx::configuration::Configuration;
 use crate::nginx::header_list::Place;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::{Code, Method};
+use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
 
 /// Puts the handler in front of those of the phase.
@@ -75,7 +76,7 @@ extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy:
         Mode::Any if !location.reads_all => {
             kept.method().set_first(method);
             let (origins, origin) = find_origin(&r);
-            if !kept.set_text(origin) {
+            if !kept.set_first_text(origin) {
                 return general_case(r, location, policy);
             }
             kept.origins().set(origins);
@@ -118,13 +119,13 @@ extern "C" fn unless_bypassed<'r>(
 ) -> ngx_int_t {
     kept.method().set_first(r.method());
     let (origins, origin) = find_origin(&r);
-    if !kept.set_text(origin) {
+    if !kept.set_first_text(origin) {
         return general_case(r, location, policy);
     }
     kept.origins().set(origins);
     kept.is_read().set_first(true);
     match (r.guard(Err(OutOfMemory), |r| is_bypassed(r, policy, kept)), origins) {
-        (Ok(false), Count::One) => with_origin(r, kept, policy),
+        (Ok(false), Count::One) => with_origin(r, kept, policy, origin),
         (Err(OutOfMemory), _) => Code::ERROR.0,
         _ => general_case(r, location, policy),
     }
@@ -151,7 +152,7 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 #[inline(never)]
 extern "C" fn with_field<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, place: Place<'r>) -> ngx_int_t {
     match ORIGIN_NAME.only_value(place) {
-        Some(origin) if kept.set_text(origin) => with_origin(r, kept, policy),
+        Some(origin) if kept.set_first_text(origin) => with_origin(r, kept, policy, origin),
         Some(_) => far_origin(r, policy),
         None => count_origins(r, kept, policy),
     }
@@ -165,7 +166,7 @@ extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r 
             kept.adopt_simple(policy, Way::NoOrigin);
             go_on(r, policy)
         }
-        (Count::One, origin) if kept.set_text(origin) => with_origin(r, kept, policy),
+        (Count::One, origin) if kept.set_first_text(origin) => with_origin(r, kept, policy, origin),
         _ => far_origin(r, policy),
     }
 }
@@ -179,52 +180,56 @@ extern "C" fn far_origin<'r>(r: Request<'r>, policy: &'r Policy) -> ngx_int_t {
 
 /// The request has one `Origin`, which the list allows or does not.
 #[inline(always)]
-fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+fn with_origin<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, origin: Str<'r>) -> ngx_int_t {
     if !policy.begins_elsewhere {
-        without_files(r, kept, policy)
+        without_files(r, kept, policy, origin)
     } else if policy.rules.files.is_empty() {
-        unlisted(r, kept, policy)
+        unlisted(r, kept, policy, origin)
     } else {
-        with_files(r, kept, policy)
+        with_files(r, kept, policy, origin)
     }
 }
 
 #[inline(never)]
-extern "C" fn without_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match policy.rules.origins.lists_at_once(kept.origin().as_bytes()) {
-        Some(listed) => by_list(r, kept, policy, listed),
-        None => with_origin_in_full(r, kept, policy),
+extern "C" fn without_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, origin: Str<'r>) -> ngx_int_t {
+    match policy.rules.origins.lists_at_once(origin.as_bytes()) {
+        Some(listed) => by_list(r, kept, policy, origin, listed),
+        None => with_origin_in_full(r, kept, policy, origin),
     }
 }
 
 #[inline(never)]
-extern "C" fn with_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match policy.rules.lists_at_once(kept.origin().as_bytes()) {
-        Some(listed) => by_list(r, kept, policy, listed),
-        None => with_origin_in_full(r, kept, policy),
+extern "C" fn with_files<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, origin: Str<'r>) -> ngx_int_t {
+    match policy.rules.lists_at_once(origin.as_bytes()) {
+        Some(listed) => by_list(r, kept, policy, origin, listed),
+        None => with_origin_in_full(r, kept, policy, origin),
     }
 }
 
 /// The first string of a table that might be the origin is another one.
 #[cold]
-extern "C" fn with_origin_in_full<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    by_list(r, kept, policy, policy.rules.lists(kept.origin().as_bytes()))
+extern "C" fn with_origin_in_full<'r>(
+    r: Request<'r>,
+    kept: &'r Kept<'r>,
+    policy: &'r Policy,
+    origin: Str<'r>,
+) -> ngx_int_t {
+    by_list(r, kept, policy, origin, policy.rules.lists(origin.as_bytes()))
 }
 
 #[inline(always)]
-fn by_list<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, listed: Listed) -> ngx_int_t {
+fn by_list<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, origin: Str<'r>, listed: Listed) -> ngx_int_t {
     match listed {
         Listed::Yes => kept.adopt_simple(policy, Way::Allowed),
         Listed::No => kept.adopt_simple(policy, Way::Denied),
-        Listed::Unknown => return unlisted(r, kept, policy),
+        Listed::Unknown => return unlisted(r, kept, policy, origin),
     }
     go_on(r, policy)
 }
 
 #[inline(never)]
-extern "C" fn unlisted<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    let origin = kept.origin().as_bytes();
-    let is_allowed = r.guard(false, |_| policy.rules.allows_unlisted(origin));
+extern "C" fn unlisted<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, origin: Str<'r>) -> ngx_int_t {
+    let is_allowed = r.guard(false, |_| policy.rules.allows_unlisted(origin.as_bytes()));
     kept.adopt_simple(policy, if is_allowed { Way::Allowed } else { Way::Denied });
     go_on(r, policy)
 }

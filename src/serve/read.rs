@@ -2,6 +2,7 @@
 //! The facts of a request: what a decision depends on, read once, when the request reaches the first location that has a
 //! policy. What others change later makes no difference.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::iter;
 
@@ -30,14 +31,22 @@ const ORIGIN: usize = 0;
 const REQUEST_METHOD: usize = 1;
 const REQUEST_HEADERS: usize = 2;
 
-/// Something that few requests need, and what was noted before it.
-pub struct Note<'r> {
+/// What few requests need: the first here, and the others one behind the other.
+#[derive(Default)]
+pub struct Notes<'r> {
+    first: Cell<What<'r>>,
+    others: Cell<Option<&'r Note<'r>>>,
+}
+
+struct Note<'r> {
     what: What<'r>,
     next: Option<&'r Note<'r>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum What<'r> {
+    #[default]
+    Nothing,
     Preflight(Preflight<'r>),
     /// Whether one of the values that this identifies bypasses the module.
     Bypass(*const c_void, bool),
@@ -45,18 +54,10 @@ enum What<'r> {
     Values(*const c_void, Values),
     /// One of these values, which does not allow the request's origin.
     Other(*const c_void, &'r [u8]),
-    /// What the policy that this identifies says of the request before it has reached a location.
-    Early(*const c_void, &'r Early<'r>),
-}
-
-/// What was read and decided before the request reached a location.
-pub struct Early<'r> {
-    /// What is kept for this decision alone.
-    pub kept: &'r Kept<'r>,
-    /// The facts.
-    pub facts: Facts<'r>,
-    /// The decision.
-    pub decision: Decision,
+    /// What is kept of a request that has not reached a location, under the policy that this identifies.
+    Early(*const c_void, &'r Kept<'r>),
+    /// What the policy that this identifies says of a decision.
+    Reason(*const c_void, Decision, &'r [u8]),
 }
 
 /// What values with variables allow, whatever the policy makes of it.
@@ -233,26 +234,45 @@ impl<'r> Kept<'r> {
         self.note(r, What::Other(of, value))
     }
 
-    /// What was decided early under the policy that `of` identifies. It is decided once: nginx reads a variable twice, to learn its length
-    /// and to write it.
+    /// What is kept for a decision under the policy that `of` identifies, before the request has reached a location. It is decided once: nginx
+    /// reads a variable twice, to learn its length and to write it.
     pub fn early(
         &self,
         r: &mut Request<'r>,
         of: *const c_void,
-        decide: impl FnOnce(&mut Request<'r>, &'r Kept<'r>) -> Result<(Facts<'r>, Decision), OutOfMemory>,
-    ) -> Result<&'r Early<'r>, OutOfMemory> {
+        decide: impl FnOnce(&mut Request<'r>, &'r Kept<'r>) -> Result<(), OutOfMemory>,
+    ) -> Result<&'r Kept<'r>, OutOfMemory> {
         let is_it = |what| match what {
-            What::Early(place, early) if place == of => Some(early),
+            What::Early(place, kept) if place == of => Some(kept),
             _ => None,
         };
-        if let Some(early) = self.find(is_it) {
-            return Ok(early);
+        if let Some(kept) = self.find(is_it) {
+            return Ok(kept);
         }
         let kept = r.keep(Kept::default())?;
-        let (facts, decision) = decide(r, kept)?;
-        let early = r.keep(Early { kept, facts, decision })?;
-        self.note(r, What::Early(of, early))?;
-        Ok(early)
+        decide(r, kept)?;
+        self.note(r, What::Early(of, kept))?;
+        Ok(kept)
+    }
+
+    /// What the policy that `of` identifies says of a decision, written once for the same reason.
+    pub fn reason(
+        &self,
+        r: &mut Request<'r>,
+        of: *const c_void,
+        decision: Decision,
+        write: impl FnOnce(&mut Request<'r>) -> Result<&'r [u8], OutOfMemory>,
+    ) -> Result<&'r [u8], OutOfMemory> {
+        let is_it = |what| match what {
+            What::Reason(place, about, text) if place == of && about == decision => Some(text),
+            _ => None,
+        };
+        if let Some(text) = self.find(is_it) {
+            return Ok(text);
+        }
+        let text = write(r)?;
+        self.note(r, What::Reason(of, decision, text))?;
+        Ok(text)
     }
 
     /// Those that were kept.
@@ -264,8 +284,11 @@ impl<'r> Kept<'r> {
     }
 
     fn note(&self, r: &mut Request<'r>, what: What<'r>) -> Result<(), OutOfMemory> {
-        let notes = &self.keep_more(r)?.notes;
-        notes.set(Some(r.keep(Note { what, next: notes.get() })?));
+        let Notes { first, others } = &self.keep_more(r)?.notes;
+        match first.get() {
+            What::Nothing => first.set(what),
+            _ => others.set(Some(r.keep(Note { what, next: others.get() })?)),
+        }
         Ok(())
     }
 
@@ -274,7 +297,9 @@ impl<'r> Kept<'r> {
     }
 
     fn noted(&self) -> impl Iterator<Item = What<'r>> {
-        iter::successors(self.more().and_then(|more| more.notes.get()), |note| note.next).map(|note| note.what)
+        let notes = self.more().map(|more| &more.notes);
+        let others = iter::successors(notes.and_then(|notes| notes.others.get()), |note| note.next);
+        others.map(|note| note.what).chain(notes.map(|notes| notes.first.get()))
     }
 }
 

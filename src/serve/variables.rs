@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `$cors_status`, `$cors_origin` and `$cors_reason`, computed when they are asked for.
 
+use std::ptr;
+
 use cors_policy::{Decision, Facts, Status};
 use ngx::ffi::{ngx_http_get_variable_pt, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t};
 
@@ -10,7 +12,7 @@ use super::keep::Kept;
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::variable::{self, Value};
-use crate::nginx::Request;
+use crate::nginx::{OutOfMemory, Request};
 
 const STATUS: &str = "cors_status";
 const ORIGIN: &str = "cors_origin";
@@ -34,10 +36,12 @@ pub fn define(cf: &mut Configuration<'_>) -> Option<Vec<&'static str>> {
 unsafe extern "C" fn cors_status(r: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
-    set(r, v, |_, _, policy, facts, decision| match policy.rules.explain(facts, decision) {
-        Status::Bypass if facts.origin.is_absent() => b"",
-        status if policy.dry_run => status.as_dry_run_str().as_bytes(),
-        status => status.as_str().as_bytes(),
+    set(r, v, |_, _, policy, facts, decision| {
+        Ok(match policy.rules.explain(facts, decision) {
+            Status::Bypass if facts.origin.is_absent() => b"",
+            status if policy.dry_run => status.as_dry_run_str().as_bytes(),
+            status => status.as_str().as_bytes(),
+        })
     })
 }
 
@@ -46,10 +50,10 @@ unsafe extern "C" fn cors_origin(r: *mut ngx_http_request_t, v: *mut ngx_http_va
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
     set(r, v, |_, kept, policy, facts, decision| {
         let is_left_to_others = decision.status.is_preflight() && kept.leaves_preflight(policy);
-        match policy.dry_run || is_left_to_others {
+        Ok(match policy.dry_run || is_left_to_others {
             true => b"",
             false => decision.grant.value(facts).unwrap_or_default(),
-        }
+        })
     })
 }
 
@@ -57,7 +61,8 @@ unsafe extern "C" fn cors_reason(r: *mut ngx_http_request_t, v: *mut ngx_http_va
     // SAFETY: nginx calls it with a request and the value to fill.
     let (r, v) = unsafe { (Request::from_ptr(r), Value::from_ptr(v)) };
     set(r, v, |r, kept, policy, facts, decision| {
-        denial::reason(r, policy, kept, facts, decision).unwrap_or_default()
+        let of = ptr::from_ref(policy).cast();
+        kept.reason(r, of, decision, |r| denial::reason(r, policy, kept, facts, decision))
     })
 }
 
@@ -66,25 +71,28 @@ unsafe extern "C" fn cors_reason(r: *mut ngx_http_request_t, v: *mut ngx_http_va
 fn set<'r>(
     r: Request<'r>,
     v: Value<'_>,
-    choose: impl FnOnce(&mut Request<'r>, &Kept<'r>, &'r Policy, &Facts<'r>, Decision) -> &'r [u8],
+    choose: impl FnOnce(&mut Request<'r>, &Kept<'r>, &'r Policy, &Facts<'r>, Decision) -> Result<&'r [u8], OutOfMemory>,
 ) -> ngx_int_t {
     let mut r = r.main();
-    let value = r.guard(&b""[..], |r| {
+    let value = r.guard(Ok(&b""[..]), |r| {
         let location: &LocationConf = r.location();
-        let kept = r.kept(location.slot);
+        let mut kept = r.kept(location.slot);
         if kept.is_deciding().get() {
-            return b"";
+            return Ok(b"");
         }
-        if let Some((policy, facts, decision)) = kept.decided(r) {
-            return if policy.is_active { choose(r, kept, policy, &facts, decision) } else { b"" };
+        if kept.policy().is_none() {
+            match location.policy().filter(|policy| policy.is_active && !r.is_post_action()) {
+                Some(policy) => kept = preview(r, policy, kept)?,
+                None => return Ok(b""),
+            }
         }
-        match location.policy().filter(|policy| policy.is_active && !r.is_post_action()) {
-            Some(policy) => match preview(r, policy, kept) {
-                Ok(early) => choose(r, early.kept, policy, &early.facts, early.decision),
-                Err(_) => b"",
-            },
-            None => b"",
+        match kept.decided(r) {
+            Some((policy, facts, decision)) if policy.is_active => choose(r, kept, policy, &facts, decision),
+            _ => Ok(b""),
         }
     });
-    v.set(value).0
+    match value {
+        Ok(value) => v.set(value).0,
+        Err(OutOfMemory) => v.fail().0,
+    }
 }
