@@ -5,11 +5,12 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use cors_policy::facts::Site;
+use cors_policy::{Decision, Grant, Status};
 
 use super::keep::Way;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
-use crate::nginx::slot::SMALL;
+use crate::nginx::slot::LIMIT;
 
 /// A value of few bits; all zero is the default.
 pub trait Small: Sized {
@@ -32,7 +33,7 @@ impl<'c, T: Small> Bits<'c, T> {
     /// The value at a place in `number`.
     #[inline(always)]
     pub fn at(number: &'c Cell<u32>, shift: u32) -> Bits<'c, T> {
-        debug_assert!(shift + T::WIDTH <= SMALL);
+        debug_assert!(1 << (shift + T::WIDTH) <= LIMIT);
         Bits { number, shift, value: PhantomData }
     }
 
@@ -96,5 +97,20 @@ small! {
     Method: 2 = Read, Options, Other;
     Count: 2 = None, One, Many;
     Way: 3 = General, NoOrigin, Allowed, Denied, ForAll, Preflight;
+    Grant: 2 = None, Any, Origin;
     Site: 3 = Absent, Empty, Same, SameSite, CrossSite, Other;
+    Status: 4 = NoOrigin, Allowed, Denied, SameOrigin, Rejected, Preflight, PreflightOriginDenied,
+        PreflightMethodDenied, PreflightHeaderDenied, Bypass;
+}
+
+impl Small for Decision {
+    const WIDTH: u32 = 6;
+
+    fn to_bits(self) -> u32 {
+        self.grant.to_bits() | (self.status.to_bits() << 2)
+    }
+
+    fn from_bits(bits: u32) -> Decision {
+        Decision { grant: Grant::from_bits(bits & 3), status: Status::from_bits(bits >> 2) }
+    }
 }

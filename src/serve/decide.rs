@@ -65,7 +65,7 @@ pub fn arrive<'r>(
     let is_same = kept.policy().is_some_and(|in_effect| ptr::eq(in_effect, policy));
     kept.is_judged().set(may_answer && (!is_rejected || policy.dry_run));
     if is_rejected && !policy.dry_run {
-        kept.adopt(r, policy, Decision { status: Status::Rejected, grant: Grant::None })?;
+        kept.adopt(policy, Decision { status: Status::Rejected, grant: Grant::None });
         denial::log(r, policy, kept);
         return Ok(Some(policy.reject_status));
     }
@@ -74,7 +74,7 @@ pub fn arrive<'r>(
         if decision.status.is_preflight() && !may_answer {
             decision.status = if decision.grant == Grant::None { Status::Denied } else { Status::Allowed };
         }
-        kept.adopt(r, policy, decision)?;
+        kept.adopt(policy, decision);
         let answer = policy.preflight_answer(decision.status);
         if let Some(answer) = answer.filter(|_| policy.is_active && !kept.leaves_preflights().get()) {
             denial::log(r, policy, kept);
@@ -90,18 +90,18 @@ pub fn arrive<'r>(
 /// Decides about a preflight that reaches its first location with a policy, where the list alone decides; returns the status
 /// of its answer.
 #[inline]
-pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> Result<u16, OutOfMemory> {
+pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> u16 {
     let mut answer = policy.preflight_status;
     if !policy.rules.allows(kept.origin().as_bytes()) {
-        kept.adopt(r, policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None })?;
+        kept.adopt(policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None });
         answer = policy.reject_status;
     } else if policy.echoes() {
-        kept.adopt(r, policy, Decision { status: Status::Preflight, grant: Grant::Origin })?;
+        kept.adopt(policy, Decision { status: Status::Preflight, grant: Grant::Origin });
     } else {
         kept.adopt_simple(policy, Way::Preflight);
     }
     denial::log(r, policy, kept);
-    Ok(answer)
+    answer
 }
 
 /// What is kept for a decision about a request that has not reached a location, for a variable that is used before it does.
@@ -111,7 +111,8 @@ pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) 
         let facts = early.facts(r);
         // Values are noted in `early`, and not cached: those that count are evaluated when the request reaches a location.
         let judgement = kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, early, &facts)))??;
-        early.adopt(r, policy, judgement.decision(&facts))
+        early.adopt(policy, judgement.decision(&facts));
+        Ok(())
     })
 }
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What is kept of a request: its facts and the decision, beyond internal redirects and out of reach of scripts.
 
-use std::cell::Cell;
-
 use cors_policy::facts::Site;
 use cors_policy::{Decision, Facts, Grant, Status};
 
 use super::bits::Bits;
-use super::read::Notes;
+use super::read::Note;
 
 use crate::conf::{LocationConf, Policy};
 use crate::nginx::configuration::Configuration;
@@ -15,22 +13,11 @@ use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
 use crate::nginx::slot::{Held, Keeps, Slot};
 use crate::nginx::strings::Str;
-use crate::nginx::{OutOfMemory, Request};
+use crate::nginx::Request;
 
-/// What is kept of a request: small values, `Origin`, and the policy in effect: that of the first location with one that the request
-/// reached, or of one that it was redirected to and that has its own.
-pub type Kept<'r> = Held<'r, Policy, More<'r>>;
-
-/// What few requests need besides, in their pool.
-#[derive(Default)]
-pub struct More<'r> {
-    policy: Cell<Option<&'r Policy>>,
-    /// `Origin`, if it is not among what every request has.
-    origin: Cell<Str<'r>>,
-    /// The decision, unless [`Way`] says it.
-    decision: Cell<Decision>,
-    pub(super) notes: Notes<'r>,
-}
+/// What is kept of a request: the policy in effect, which is that of the first location with one that the request reached, or of one that
+/// it was redirected to and that has its own; `Origin`; small values; and what was noted for the few requests that need more.
+pub type Kept<'r> = Held<'r, Policy, Note<'r>>;
 
 /// How a response is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +39,7 @@ pub enum Way {
 
 impl Keeps for LocationConf {
     type One = Policy;
-    type More<'r> = More<'r>;
+    type More<'r> = Note<'r>;
 }
 
 /// Reserves the memory for it in each request.
@@ -65,19 +52,19 @@ impl Kept<'_> {
     /// The kind of the method.
     #[inline(always)]
     pub fn method(&self) -> Bits<'_, Method> {
-        Bits::at(self.number(), 0)
+        Bits::at(self.number(), 3)
     }
 
     /// How many `Origin` fields there are.
     #[inline(always)]
     pub fn origins(&self) -> Bits<'_, Count> {
-        Bits::at(self.number(), 2)
+        Bits::at(self.number(), 5)
     }
 
     /// How the response is written; this says what was decided if `Origin` alone decides.
     #[inline(always)]
     pub fn way(&self) -> Bits<'_, Way> {
-        Bits::at(self.number(), 4)
+        Bits::at(self.number(), 0)
     }
 
     /// Whether the policy in effect has been judged, and has let the request pass.
@@ -132,51 +119,24 @@ impl Kept<'_> {
     pub(super) fn has_sender(&self) -> Bits<'_, bool> {
         Bits::at(self.number(), 18)
     }
+
+    /// The decision, if [`Way`] does not say it.
+    fn decision(&self) -> Bits<'_, Decision> {
+        Bits::at(self.number(), 19)
+    }
 }
 
 impl<'r> Kept<'r> {
     /// The policy in effect.
     #[inline(always)]
     pub fn policy(&self) -> Option<&'r Policy> {
-        match self.more() {
-            Some(more) => more.policy.get(),
-            None => self.one(),
-        }
-    }
-
-    #[inline(always)]
-    fn set_policy(&self, policy: &'r Policy) {
-        match self.more() {
-            Some(more) => more.policy.set(Some(policy)),
-            None => self.point_to(policy),
-        }
-    }
-
-    /// Makes sure that there is more.
-    #[inline]
-    pub(super) fn keep_more(&self, r: &mut Request<'r>) -> Result<&'r More<'r>, OutOfMemory> {
-        if let Some(more) = self.more() {
-            return Ok(more);
-        }
-        let more = r.keep(More { policy: Cell::new(self.one()), ..More::default() })?;
-        self.point_to_more(more);
-        Ok(more)
+        self.one()
     }
 
     /// `Origin`; one of them, if there are several.
     #[inline(always)]
     pub fn origin(&self) -> Str<'r> {
-        match self.text() {
-            Some(origin) => origin,
-            None => self.more().map_or_else(Str::default, |more| more.origin.get()),
-        }
-    }
-
-    pub(super) fn set_origin(&self, r: &mut Request<'r>, origin: Str<'r>) -> Result<(), OutOfMemory> {
-        if !self.set_text(origin) {
-            self.keep_more(r)?.origin.set(origin);
-        }
-        Ok(())
+        self.text()
     }
 
     /// Makes a decision, or a part of it.
@@ -191,7 +151,7 @@ impl<'r> Kept<'r> {
     pub fn decided(&self, r: &Request<'r>) -> Option<(&'r Policy, Facts<'r>, Decision)> {
         let policy = self.policy()?;
         let decision = match self.way().get() {
-            Way::General => self.more()?.decision.get(),
+            Way::General => self.decision().get(),
             Way::NoOrigin => Decision { status: Status::NoOrigin, grant: Grant::None },
             Way::Allowed => Decision { status: Status::Allowed, grant: Grant::Origin },
             Way::Denied => Decision { status: Status::Denied, grant: Grant::None },
@@ -221,15 +181,11 @@ impl<'r> Kept<'r> {
     }
 
     /// Makes `policy` the one in effect, with a `decision` under it.
-    pub fn adopt(&self, r: &mut Request<'r>, policy: &'r Policy, decision: Decision) -> Result<(), OutOfMemory> {
-        let way = self.way_of(policy, decision);
-        if way == Way::General {
-            self.keep_more(r)?.decision.set(decision);
-        }
-        self.set_policy(policy);
-        self.way().set(way);
+    pub fn adopt(&self, policy: &'r Policy, decision: Decision) {
+        self.set_one(policy);
+        self.way().set(self.way_of(policy, decision));
+        self.decision().set(decision);
         self.is_logged().set(false);
-        Ok(())
     }
 
     fn way_of(&self, policy: &Policy, decision: Decision) -> Way {
@@ -249,7 +205,7 @@ impl<'r> Kept<'r> {
     #[inline(always)]
     pub fn adopt_simple(&self, policy: &'r Policy, way: Way) {
         debug_assert!(way != Way::General);
-        self.set_policy(policy);
+        self.set_one(policy);
         self.way().set_first(way);
         self.is_judged().set_first(true);
     }

@@ -76,9 +76,7 @@ extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy:
         Mode::Any if !location.reads_all => {
             kept.method().set_first(method);
             let (origins, origin) = find_origin(&r);
-            if !kept.set_first_text(origin) {
-                return general_case(r, location, policy);
-            }
+            kept.set_text(origin);
             kept.origins().set(origins);
             kept.adopt_simple(policy, Way::ForAll);
             go_on(r, policy)
@@ -96,7 +94,10 @@ extern "C" fn sent_by<'r>(
     policy: &'r Policy,
 ) -> ngx_int_t {
     kept.method().set_first(r.method());
-    if r.guard(true, |r| kept.read_sender(r).is_err()) {
+    if r.guard(true, |r| {
+        kept.read_sender(r);
+        false
+    }) {
         return Code::ERROR.0;
     }
     kept.is_read().set_first(true);
@@ -119,9 +120,7 @@ extern "C" fn unless_bypassed<'r>(
 ) -> ngx_int_t {
     kept.method().set_first(r.method());
     let (origins, origin) = find_origin(&r);
-    if !kept.set_first_text(origin) {
-        return general_case(r, location, policy);
-    }
+    kept.set_text(origin);
     kept.origins().set(origins);
     kept.is_read().set_first(true);
     match (r.guard(Err(OutOfMemory), |r| is_bypassed(r, policy, kept)), origins) {
@@ -152,8 +151,10 @@ extern "C" fn simple_case<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
 #[inline(never)]
 extern "C" fn with_field<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy, place: Place<'r>) -> ngx_int_t {
     match ORIGIN_NAME.only_value(place) {
-        Some(origin) if kept.set_first_text(origin) => with_origin(r, kept, policy, origin),
-        Some(_) => far_origin(r, policy),
+        Some(origin) => {
+            kept.set_text(origin);
+            with_origin(r, kept, policy, origin)
+        }
         None => count_origins(r, kept, policy),
     }
 }
@@ -166,16 +167,15 @@ extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r 
             kept.adopt_simple(policy, Way::NoOrigin);
             go_on(r, policy)
         }
-        (Count::One, origin) if kept.set_first_text(origin) => with_origin(r, kept, policy, origin),
-        _ => far_origin(r, policy),
+        (Count::One, origin) => {
+            kept.set_text(origin);
+            with_origin(r, kept, policy, origin)
+        }
+        (Count::Many, _) => {
+            let location = r.location();
+            general_case(r, location, policy)
+        }
     }
-}
-
-/// There is more to keep of `Origin` than what every request has room for.
-#[cold]
-extern "C" fn far_origin<'r>(r: Request<'r>, policy: &'r Policy) -> ngx_int_t {
-    let location = r.location();
-    general_case(r, location, policy)
 }
 
 /// The request has one `Origin`, which the list allows or does not.
@@ -240,10 +240,10 @@ extern "C" fn options<'r>(mut r: Request<'r>, location: &'r LocationConf, policy
     let answer = r.guard(Some(Code::ERROR), |r| {
         let kept = r.kept(location.slot);
         match kept.read_preflight(r) {
-            Ok(true) if policy.answers_preflights => match decide_preflight(r, policy, kept) {
-                Ok(status) => Some(r.answer(status)),
-                Err(OutOfMemory) => Some(Code::ERROR),
-            },
+            Ok(true) if policy.answers_preflights => {
+                let status = decide_preflight(r, policy, kept);
+                Some(r.answer(status))
+            }
             Ok(_) => return_from(r, location, policy),
             Err(_) => Some(Code::ERROR),
         }

@@ -2,7 +2,6 @@
 //! The facts of a request: what a decision depends on, read once, when the request reaches the first location that has a
 //! policy. What others change later makes no difference.
 
-use std::cell::Cell;
 use std::ffi::c_void;
 use std::iter;
 
@@ -31,22 +30,14 @@ const ORIGIN: usize = 0;
 const REQUEST_METHOD: usize = 1;
 const REQUEST_HEADERS: usize = 2;
 
-/// What few requests need: the first here, and the others one behind the other.
-#[derive(Default)]
-pub struct Notes<'r> {
-    first: Cell<What<'r>>,
-    others: Cell<Option<&'r Note<'r>>>,
-}
-
-struct Note<'r> {
+/// Something that few requests need, in their pool, and what was noted before it.
+pub struct Note<'r> {
     what: What<'r>,
     next: Option<&'r Note<'r>>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 enum What<'r> {
-    #[default]
-    Nothing,
     Preflight(Preflight<'r>),
     /// Whether one of the values that this identifies bypasses the module.
     Bypass(*const c_void, bool),
@@ -88,17 +79,17 @@ impl<'r> Kept<'r> {
         } else if !reads_all {
             let (origins, origin) = find_origin(r);
             self.origins().set(origins);
-            self.set_origin(r, origin)?;
+            self.set_text(origin);
         }
         if reads_all {
-            self.read_sender(r)?;
+            self.read_sender(r);
         }
         Ok(())
     }
 
     /// Reads who has sent the request: `Origin`, and what only enforcement looks at.
     #[inline(always)]
-    pub fn read_sender(&self, r: &mut Request<'r>) -> Result<(), OutOfMemory> {
+    pub fn read_sender(&self, r: &Request<'r>) {
         let (mut origins, mut origin, mut site) = (Count::None, Str::default(), Site::default());
         for (name, value) in r.fields_in(&SENDER_NAMES) {
             match name {
@@ -107,9 +98,8 @@ impl<'r> Kept<'r> {
             }
         }
         self.origins().set(origins);
-        self.set_origin(r, origin)?;
+        self.set_text(origin);
         self.set_sender(r, site);
-        Ok(())
     }
 
     #[inline(always)]
@@ -150,7 +140,7 @@ impl<'r> Kept<'r> {
         }
         self.method().set(Method::Options);
         self.origins().set(origins);
-        self.set_origin(r, origin)?;
+        self.set_text(origin);
         self.note(r, What::Preflight(preflight))?;
         let method = preflight.request_method.one().filter(|_| origins == Count::One);
         Ok(method.and_then(requested_method).is_some())
@@ -284,11 +274,7 @@ impl<'r> Kept<'r> {
     }
 
     fn note(&self, r: &mut Request<'r>, what: What<'r>) -> Result<(), OutOfMemory> {
-        let Notes { first, others } = &self.keep_more(r)?.notes;
-        match first.get() {
-            What::Nothing => first.set(what),
-            _ => others.set(Some(r.keep(Note { what, next: others.get() })?)),
-        }
+        self.set_more(r.keep(Note { what, next: self.more() })?);
         Ok(())
     }
 
@@ -297,9 +283,7 @@ impl<'r> Kept<'r> {
     }
 
     fn noted(&self) -> impl Iterator<Item = What<'r>> {
-        let notes = self.more().map(|more| &more.notes);
-        let others = iter::successors(notes.and_then(|notes| notes.others.get()), |note| note.next);
-        others.map(|note| note.what).chain(notes.map(|notes| notes.first.get()))
+        iter::successors(self.more(), |note| note.next).map(|note| note.what)
     }
 }
 
