@@ -30,8 +30,13 @@ impl Name {
     /// Whether `header` has this name.
     #[inline]
     fn is(&self, header: &ngx_table_elt_t) -> bool {
-        header.hash == self.hash
-            && header.key.len == self.lower.len()
+        header.hash == self.hash && self.spells(header)
+    }
+
+    /// The same of one that has the hash.
+    #[inline]
+    fn spells(&self, header: &ngx_table_elt_t) -> bool {
+        header.key.len == self.lower.len()
             // SAFETY: nginx keeps the lower-case name, as long as the name, with every request header.
             && is_same(unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) }, self.lower)
     }
@@ -73,6 +78,12 @@ impl<const N: usize> Names<N> {
             [name] => header.hash == name.hash,
             _ => self.hashes >> (header.hash % 64) & 1 != 0,
         }
+    }
+
+    /// Whether `header`, which [may have](Self::may_have) the name, has it.
+    #[inline(always)]
+    pub(super) fn are_spelled(&self, header: &ngx_table_elt_t) -> bool {
+        self.names.iter().any(|name| name.spells(header))
     }
 
     #[inline(always)]
@@ -161,11 +172,55 @@ impl<'r> Elements<'r> {
         true
     }
 
-    /// Where the next header is that is `wanted`.
+    /// Where the first header is that is `wanted`.
     #[inline(always)]
-    pub fn find_place(&mut self, wanted: impl Fn(&ngx_table_elt_t) -> bool) -> Option<Place<'r>> {
-        let header = self.find_wanted(wanted)?;
-        NonNull::new(self.part.cast_mut()).map(|part| Place { header, part, of: PhantomData })
+    pub fn first_place(mut self, wanted: impl Fn(&ngx_table_elt_t) -> bool) -> Option<Place<'r>> {
+        loop {
+            // SAFETY: from `at` to `end` there are elements, of a list that lives as long as `'r`.
+            if let Some(header) = unsafe { self.first_in_part(&wanted) } {
+                return NonNull::new(self.part.cast_mut()).map(|part| Place { header, part, of: PhantomData });
+            }
+            if !self.enter_next_part() {
+                return None;
+            }
+        }
+    }
+
+    /// # Safety
+    /// From `at` to `end` there are elements.
+    #[inline(always)]
+    unsafe fn first_in_part(&self, wanted: &impl Fn(&ngx_table_elt_t) -> bool) -> Option<NonNull<ngx_table_elt_t>> {
+        let mut at = self.at;
+        // SAFETY: the caller's promise.
+        unsafe {
+            if at.wrapping_add(4) > self.end {
+                while at != self.end {
+                    if wanted(&*at) {
+                        return NonNull::new(at);
+                    }
+                    at = at.add(1);
+                }
+                return None;
+            }
+            let last_four = self.end.sub(4);
+            while at < last_four {
+                if wanted(&*at) {
+                    return NonNull::new(at);
+                }
+                if wanted(&*at.add(1)) {
+                    return NonNull::new(at.add(1));
+                }
+                if wanted(&*at.add(2)) {
+                    return NonNull::new(at.add(2));
+                }
+                if wanted(&*at.add(3)) {
+                    return NonNull::new(at.add(3));
+                }
+                at = at.add(4);
+            }
+            // Some of them may have been looked at before.
+            (0..4).map(|index| last_four.add(index)).find(|&at| wanted(&*at)).and_then(NonNull::new)
+        }
     }
 
     /// The next header that is `wanted`. Four at a time, because this loop is most of what the module does to a request.

@@ -39,8 +39,8 @@ pub struct FieldsIn<'r, const N: usize> {
 impl<'r> FieldsIn<'r, 1> {
     /// The first field whose name has the hash of the one that is looked for. Faster than [`Iterator::next`].
     #[inline(always)]
-    pub fn first(mut self) -> Option<Place<'r>> {
-        self.elements.find_place(|header| self.names.may_have(header))
+    pub fn first(self) -> Option<Place<'r>> {
+        self.elements.first_place(|header| self.names.may_have(header))
     }
 }
 
@@ -50,8 +50,7 @@ impl Names<1> {
     pub fn only_value<'r>(&self, place: Place<'r>) -> Option<Str<'r>> {
         // SAFETY: nginx keeps headers in the request's memory.
         let header = unsafe { place.header().as_ref() };
-        self.position(header)?;
-        if place.rest().has_wanted(|header| self.may_have(header)) {
+        if !self.are_spelled(header) || place.rest().has_wanted(|header| self.may_have(header)) {
             return None;
         }
         // SAFETY: as above.

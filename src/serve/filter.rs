@@ -333,19 +333,13 @@ unsafe extern "C" fn first(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
-    let in_effect = r.kept(location.slot).policy();
-    match location.policy() {
-        // Mostly, there is none here and none in effect, or the same.
-        policy if is_same(policy, in_effect) => BEHIND_FIRST.next(r),
-        Some(policy) if r.is_main() => unseen(r, location, policy),
-        _ => BEHIND_FIRST.next(r),
+    let Some(policy) = location.policy() else { return BEHIND_FIRST.next(r) };
+    // Mostly, it is the one in effect.
+    let in_effect = r.kept(location.slot).policy().map_or(ptr::null(), ptr::from_ref);
+    if ptr::eq(policy, in_effect) || !r.is_main() {
+        return BEHIND_FIRST.next(r);
     }
-}
-
-/// Whether both are the same policy, or none.
-#[inline(always)]
-fn is_same(a: Option<&Policy>, b: Option<&Policy>) -> bool {
-    a.map_or(ptr::null(), ptr::from_ref) == b.map_or(ptr::null(), ptr::from_ref)
+    unseen(r, location, policy)
 }
 
 /// The response to a request that the phase handler may not have seen in this location.

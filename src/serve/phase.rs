@@ -33,12 +33,10 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
-    if let Some(policy) = location.policy() {
-        if r.is_main() {
-            return with_policy(r, location, policy);
-        }
+    match location.policy() {
+        Some(policy) => with_policy(r, location, policy),
+        None => location.next_handler.next(r),
     }
-    location.next_handler.next(r)
 }
 
 // The functions below are entered by a jump, so that most requests do not pay for the stack frame that few need. They have C's
@@ -48,11 +46,8 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 #[inline(always)]
 fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let kept = r.kept(location.slot);
-    if let Some(in_effect) = kept.policy() {
-        let is_the_same = ptr::eq(in_effect, policy) && kept.is_judged().get();
-        return if is_the_same { go_on(r, policy) } else { general_case(r, location, policy) };
-    }
-    if !location.is_simple || r.is_internal() {
+    // Subrequests are internal.
+    if !location.is_simple || r.is_internal() || kept.policy().is_some() {
         return not_simple(r, location, policy);
     }
     match r.method() {
@@ -64,24 +59,36 @@ fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Polic
 
 #[inline(never)]
 extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
-    let method = r.method();
     let kept = r.kept(location.slot);
-    if r.is_internal() || method == Method::Options {
-        return general_case(r, location, policy);
+    if r.is_internal() || kept.policy().is_some() || r.method() == Method::Options {
+        return once_more(r, location, policy);
     }
     match policy.mode {
         _ if location.server_values.is_some() => general_case(r, location, policy),
         Mode::List if policy.dynamic.bypass.is_none() => sent_by(r, location, kept, policy),
         Mode::List if !location.reads_all => unless_bypassed(r, location, kept, policy),
-        Mode::Any if !location.reads_all => {
-            kept.method().set_first(method);
-            let (origins, origin) = find_origin(&r);
-            kept.set_text(origin);
-            kept.origins().set(origins);
-            kept.adopt_simple(policy, Way::ForAll);
-            go_on(r, policy)
-        }
+        Mode::Any if !location.reads_all => for_all(r, kept, policy),
         _ => general_case(r, location, policy),
+    }
+}
+
+/// A location that allows all origins.
+#[inline(never)]
+extern "C" fn for_all<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    kept.method().set_first(r.method());
+    kept.origins().set(find_origin(&r, kept));
+    kept.adopt_simple(policy, Way::ForAll);
+    go_on(r, policy)
+}
+
+/// The request may have been in a location with a policy before, or be a subrequest.
+#[inline(never)]
+extern "C" fn once_more<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
+    let kept = r.kept(location.slot);
+    let is_the_same = kept.policy().is_some_and(|in_effect| ptr::eq(in_effect, policy)) && kept.is_judged().get();
+    match is_the_same || !r.is_main() {
+        true => go_on(r, policy),
+        false => general_case(r, location, policy),
     }
 }
 
@@ -119,12 +126,11 @@ extern "C" fn unless_bypassed<'r>(
     policy: &'r Policy,
 ) -> ngx_int_t {
     kept.method().set_first(r.method());
-    let (origins, origin) = find_origin(&r);
-    kept.set_text(origin);
-    kept.origins().set(origins);
+    let count = find_origin(&r, kept);
+    kept.origins().set(count);
     kept.is_read().set_first(true);
-    match (r.guard(Err(OutOfMemory), |r| is_bypassed(r, policy, kept)), origins) {
-        (Ok(false), Count::One) => with_origin(r, kept, policy, origin),
+    match (r.guard(Err(OutOfMemory), |r| is_bypassed(r, policy, kept)), count) {
+        (Ok(false), Count::One) => with_origin(r, kept, policy, kept.origin()),
         (Err(OutOfMemory), _) => Code::ERROR.0,
         _ => general_case(r, location, policy),
     }
@@ -162,16 +168,13 @@ extern "C" fn with_field<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Pol
 /// There are several `Origin` fields, or a field with another name that has the same hash.
 #[cold]
 extern "C" fn count_origins<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
-    match find_origin(&r) {
-        (Count::None, _) => {
+    match find_origin(&r, kept) {
+        Count::None => {
             kept.adopt_simple(policy, Way::NoOrigin);
             go_on(r, policy)
         }
-        (Count::One, origin) => {
-            kept.set_text(origin);
-            with_origin(r, kept, policy, origin)
-        }
-        (Count::Many, _) => {
+        Count::One => with_origin(r, kept, policy, kept.origin()),
+        Count::Many => {
             let location = r.location();
             general_case(r, location, policy)
         }

@@ -14,7 +14,6 @@ use super::keep::Kept;
 use crate::nginx::header_list::Names;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
-use crate::nginx::strings::Str;
 use crate::nginx::{OutOfMemory, Request};
 
 pub static ORIGIN_NAME: Names<1> = Names::new([b"origin"]);
@@ -77,9 +76,7 @@ impl<'r> Kept<'r> {
         if method == Method::Options {
             self.read_preflight(r)?;
         } else if !reads_all {
-            let (origins, origin) = find_origin(r);
-            self.origins().set(origins);
-            self.set_text(origin);
+            self.origins().set(find_origin(r, self));
         }
         if reads_all {
             self.read_sender(r);
@@ -90,15 +87,17 @@ impl<'r> Kept<'r> {
     /// Reads who has sent the request: `Origin`, and what only enforcement looks at.
     #[inline(always)]
     pub fn read_sender(&self, r: &Request<'r>) {
-        let (mut origins, mut origin, mut site) = (Count::None, Str::default(), Site::default());
+        let (mut origins, mut site) = (Count::None, Site::default());
         for (name, value) in r.fields_in(&SENDER_NAMES) {
             match name {
-                ORIGIN => (origins, origin) = (origins.next(), value),
+                ORIGIN => {
+                    self.set_text(value);
+                    origins = origins.next();
+                }
                 _ => site.add(value.as_bytes()),
             }
         }
         self.origins().set(origins);
-        self.set_text(origin);
         self.set_sender(r, site);
     }
 
@@ -123,10 +122,13 @@ impl<'r> Kept<'r> {
     /// Reads the facts of an `OPTIONS` request; returns whether it is a preflight.
     pub fn read_preflight(&self, r: &mut Request<'r>) -> Result<bool, OutOfMemory> {
         let mut preflight = Preflight::default();
-        let (mut origins, mut origin, mut lines) = (Count::None, Str::default(), Count::None);
+        let (mut origins, mut lines) = (Count::None, Count::None);
         for (name, value) in r.fields_in(&PREFLIGHT_NAMES) {
             match name {
-                ORIGIN => (origins, origin) = (origins.next(), value),
+                ORIGIN => {
+                    self.set_text(value);
+                    origins = origins.next();
+                }
                 REQUEST_METHOD => preflight.request_method.add(value.as_bytes()),
                 REQUEST_HEADERS => {
                     preflight.request_headers = value.as_bytes();
@@ -140,7 +142,6 @@ impl<'r> Kept<'r> {
         }
         self.method().set(Method::Options);
         self.origins().set(origins);
-        self.set_text(origin);
         self.note(r, What::Preflight(preflight))?;
         let method = preflight.request_method.one().filter(|_| origins == Count::One);
         Ok(method.and_then(requested_method).is_some())
@@ -300,13 +301,16 @@ fn join_request_headers<'r>(r: &mut Request<'r>) -> Result<&'r [u8], OutOfMemory
     r.join(fields.flat_map(|(_, value)| elements(value.as_bytes())))
 }
 
-/// How many `Origin` fields there are, and the value of the first.
+/// How many `Origin` fields there are; the value of the first is kept.
 #[inline(always)]
-pub fn find_origin<'r>(r: &Request<'r>) -> (Count, Str<'r>) {
-    let mut fields = r.fields_in(&ORIGIN_NAME).map(|(_, origin)| origin);
-    match (fields.next(), fields.next()) {
-        (None, _) => (Count::None, Str::default()),
-        (Some(origin), None) => (Count::One, origin),
-        (Some(origin), Some(_)) => (Count::Many, origin),
+pub fn find_origin<'r>(r: &Request<'r>, kept: &Kept<'r>) -> Count {
+    let mut count = Count::None;
+    for (_, origin) in r.fields_in(&ORIGIN_NAME) {
+        if count != Count::None {
+            return Count::Many;
+        }
+        kept.set_text(origin);
+        count = Count::One;
     }
+    count
 }
