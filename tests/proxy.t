@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(84);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(86);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -31,8 +31,23 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     upstream kept {
-        server 127.0.0.1:8081;
+        server 127.0.0.1:8083;
         keepalive 1;
+    }
+
+    server {
+        listen       127.0.0.1:8083;
+        server_name  kept;
+
+        add_header   X-Requests $connection_requests always;
+
+        location / {
+            return 200;
+        }
+
+        location /404 {
+            return 404;
+        }
     }
 
     server {
@@ -128,6 +143,9 @@ is(header(get('/302', $app), 'Location'), 'https://elsewhere.example/',
 	'other headers stay');
 like(get('/chunked', $app), qr/SEE-.*THIS/s, 'chunked content');
 like(get('/200', $evil), qr/SEE-THIS/, 'denied: the content is served');
+
+is(header(get('/kept/200', $app), 'X-Requests'), 7, 'kept: one connection to the upstream');
+is(cors(get('/kept/200', $app)), '200 ' . allowed($app), 'kept: allowed again');
 
 # What the application gets
 

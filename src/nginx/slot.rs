@@ -24,7 +24,6 @@ use super::variable;
 
 /// A number and a pointer, in the memory of a value: where nginx has them.
 #[repr(C)]
-#[derive(Default)]
 struct Value<T> {
     /// The number, which is less than [`LIMIT`].
     number: Cell<u32>,
@@ -49,15 +48,15 @@ const _: () = {
 #[repr(C)]
 pub struct Held<'r, One, More> {
     one: Value<Option<&'r One>>,
-    text: Value<Option<&'r u8>>,
+    text: Value<*const u8>,
     #[cfg(not(target_pointer_width = "64"))]
     more: Value<Option<&'r More>>,
-    of: PhantomData<Cell<&'r More>>,
+    of: PhantomData<Cell<(&'r [u8], &'r More)>>,
 }
 
 impl<One, More> Default for Held<'_, One, More> {
     fn default() -> Self {
-        // SAFETY: zero is a number, and `None` of a reference.
+        // SAFETY: zero is a number, a null pointer and `None` of a reference.
         unsafe { std::mem::zeroed() }
     }
 }
@@ -84,18 +83,17 @@ impl<'r, One, More> Held<'r, One, More> {
     /// The string; empty at first.
     #[inline(always)]
     pub fn text(&self) -> Str<'r> {
-        let data = self.text.pointer.get().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the string that was set.
-        unsafe { Str::from_string(ngx_str_t { len: self.text.number.get() as usize, data: data.cast_mut() }) }
+        let string = ngx_str_t { len: self.text.number.get() as usize, data: self.text.pointer.get().cast_mut() };
+        // SAFETY: it is empty, or the string that was set.
+        unsafe { Str::from_string(string) }
     }
 
     /// Writes the string. One of 512 MiB and more, which no header field is, loses its end.
     #[inline(always)]
     pub fn set_text(&self, text: Str<'r>) {
-        let ngx_str_t { len, data } = text.as_string();
-        // SAFETY: null, or the first of bytes that live as long as `'r`; nobody looks at it if there are none.
-        self.text.pointer.set(unsafe { data.as_ref() });
-        self.text.number.set(len.min(LIMIT as usize - 1) as u32);
+        let string = text.as_string();
+        self.text.pointer.set(string.data);
+        self.text.number.set(string.len.min(LIMIT as usize - 1) as u32);
     }
 
     /// More, once there is a pointer to it.

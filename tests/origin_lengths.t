@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: Apache-2.0
 
-# Tests for an Origin that is kept elsewhere: it is long, or it is far from what
-# nginx keeps of each request.  The answers are those of any other.
+# Tests for an Origin of any length, and wherever it is in memory: the answers
+# are the same.
 
 use warnings;
 use strict;
