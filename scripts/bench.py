@@ -785,6 +785,11 @@ plot {curves}
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
+def short(name):
+    """The name of a function, without the crate and the type that it belongs to."""
+    return re.sub(r"<impl .*>::", "", name.removeprefix(OURS))
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("nginx")
@@ -813,7 +818,7 @@ def main():
             print("\nWhere the instructions over bare go\n\n| request | functions |\n| --- | --- |")
             functions = {(row["group"], row["name"]): row["functions"] for row in rows}
             for target in [judged[0], *(target for target in judged[1:] if not target.is_met())]:
-                parts = ", ".join(f"`{name.removeprefix(OURS)}` {difference:+}" for name, difference in functions[target.row].items() if abs(difference) >= 10)
+                parts = ", ".join(f"`{short(name)}` {difference:+}" for name, difference in functions[target.row].items() if abs(difference) >= 10)
                 print(f"| {target.name} | {parts} |")
         if wanted("throughput"):
             rows = figures["throughput"] = bench.throughput(1) + bench.throughput(2)
