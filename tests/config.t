@@ -16,7 +16,7 @@ use Test::Nginx;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite access map /)->plan(349);
+my $t = Test::Nginx->new()->has(qw/ http rewrite access map /)->plan(352);
 
 my $conf = <<'EOF';
 
@@ -285,6 +285,13 @@ is(scalar(grep { /^emerg .*(?:example\.com|A\.example|get).*:\d+/ } @said), 3,
 	'every mistake is found');
 is(() = "@said" =~ /nginx\.conf:(\d+)(?!.*nginx\.conf:\1\b)/gs, 3,
 	'every mistake with its line');
+
+# What the module keeps of requests is out of reach of whatever name a configuration uses.
+
+for my $name (map { "cors kept $_" } 1 .. 3) {
+	is(said($t, "$origin if ( \"\$$name\" = x ) { return 201; }"),
+		"emerg unknown \"$name\" variable", "no variable: $name");
+}
 
 ###############################################################################
 

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(29);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(30);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -46,6 +46,19 @@ http {
         location / {
             cors_allow_origin https://app.example.com https://*.example.org;
             cors_allow_methods PUT;
+            return 200;
+        }
+
+        # Two policies make the same decision.
+        location /first {
+            cors_allow_origin https://a.example;
+            set $first $cors_reason;
+            rewrite ^ /then last;
+        }
+
+        location /then {
+            cors_allow_origin http://b.example;
+            add_header X-Reason "$first/$cors_reason" always;
             return 200;
         }
 
@@ -167,6 +180,9 @@ is(header(preflight('/', 'https://app.example.com', 'PATCH', 'x-a'), 'X-Reason')
 is(header(preflight('/', 'http://app.example.com'), 'X-Reason'),
 	"origin \"http://app.example.com\" $list; nearest: https://app.example.com (another scheme)",
 	'a preflight from another origin');
+
+is(reason('/first', 'http://a.example'), "origin \"http://a.example\" $list; "
+	. "nearest: https://a.example (another scheme)/origin \"http://a.example\" $list", 'each policy has its own');
 
 # The log line has the same words.
 

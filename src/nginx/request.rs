@@ -73,7 +73,7 @@ pub enum Method {
 /// Only the entry points make one, of the pointer that nginx calls them with; it is handed on and neither copied nor kept, so
 /// that nobody looks at a request while nginx changes it.
 #[repr(transparent)]
-pub struct Request<'r>(NonNull<ngx_http_request_t>, PhantomData<&'r mut ngx_http_request_t>);
+pub struct Request<'r>(NonNull<ngx_http_request_t>, PhantomData<&'r mut &'r ngx_http_request_t>);
 
 impl<'r> Request<'r> {
     /// # Safety

@@ -160,8 +160,8 @@ impl<L: Keeps> Slot<L> {
         let mut names = (1..).map(|number| format!("{name} {number}"));
         let mut first = None;
         for at in 0..size_of::<Held<L::One, L::More<'static>>>() / VALUE {
-            // `set` and `map` may define a variable of any name.
-            let name = names.find(|name| !variable::is_defined(cf, name))?;
+            // `set` and `map` may define a variable of any name, and `if` may use one.
+            let name = names.find(|name| !variable::is_defined(cf, name) && !variable::is_used(cf, name))?;
             let index = variable::add_hidden(cf, &name)?;
             // nginx hands out indices in a row (`ngx_http_get_variable_index`).
             if index != *first.get_or_insert(index) + at {

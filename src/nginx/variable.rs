@@ -4,8 +4,8 @@
 use std::ptr;
 
 use ngx::ffi::{
-    ngx_hash_key_t, ngx_http_get_variable_pt, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_uint_t,
-    NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH,
+    ngx_hash_key_t, ngx_http_get_variable_pt, ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t,
+    ngx_int_t, ngx_uint_t, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH,
 };
 use ngx::http::{HttpModuleMainConf, NgxHttpCoreModule};
 
@@ -21,6 +21,16 @@ pub fn is_defined(cf: &Configuration<'_>, name: &str) -> bool {
     let keys = unsafe { (*core.variables_keys).keys.as_slice::<ngx_hash_key_t>() };
     // SAFETY: the keys live as long as the table.
     keys.iter().any(|key| unsafe { slice(&key.key) } == name.as_bytes())
+}
+
+/// Whether a directive that has been read uses a variable of this name, which has a place among the values of each request then. nginx
+/// complains later if nobody has defined it.
+pub(super) fn is_used(cf: &Configuration<'_>, name: &str) -> bool {
+    let Some(core) = NgxHttpCoreModule::main_conf(cf.fields()) else { return false };
+    // SAFETY: nginx makes the array before it reads the `http` block, and keeps it with the configuration.
+    let variables = unsafe { core.variables.as_slice::<ngx_http_variable_t>() };
+    // SAFETY: the names live as long as the array.
+    variables.iter().any(|variable| unsafe { slice(&variable.name) } == name.as_bytes())
 }
 
 /// Defines a variable, whose value is computed each time that it is used.

@@ -262,7 +262,9 @@ impl<'r> Kept<'r> {
             return Ok(text);
         }
         let text = write(r)?;
-        self.note(r, What::Reason(of, decision, text))?;
+        if !text.is_empty() {
+            self.note(r, What::Reason(of, decision, text))?;
+        }
         Ok(text)
     }
 
