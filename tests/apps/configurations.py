@@ -163,7 +163,9 @@ def dry_run(port, prefix, seen):
         [f'"{APP}"', "PREFLIGHT_METHOD_DENIED_DRY_RUN"],
         [f'"{APP}"', "ALLOWED_DRY_RUN"],
     ])
-    check("the error log has the name", 'method "PATCH"' in prefix.read("var/log/nginx/error.log"), True)
+    errors = prefix.read("var/log/nginx/error.log")
+    check("the error log has the name", 'method "PATCH"' in errors, True)
+    check("and what an allowed response would get", "would set Access-Control-Allow-Credentials" in errors, True)
 
 
 def monitoring(port, prefix, seen):
