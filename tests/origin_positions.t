@@ -28,7 +28,19 @@ my $most = 44;
 
 my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(@places * ($most + 1));
 
-$t->write_file_expand('nginx.conf', <<'EOC');
+my $common = <<'EOC';
+location /list {
+            cors_allow_origin https://a.example;
+            return 200;
+        }
+
+        location /any {
+            cors_allow_origin *;
+            return 200;
+        }
+EOC
+
+$t->write_file_expand('nginx.conf', <<'EOC' =~ s/COMMON\n/$common/gr);
 
 %%TEST_GLOBALS%%
 
@@ -46,15 +58,7 @@ http {
         listen       127.0.0.1:8080;
         server_name  localhost;
 
-        location /list {
-            cors_allow_origin https://a.example;
-            return 200;
-        }
-
-        location /any {
-            cors_allow_origin *;
-            return 200;
-        }
+        COMMON
 
         location /bypass {
             cors_allow_origin https://a.example;
@@ -72,15 +76,7 @@ http {
         listen       127.0.0.1:8081;
         server_name  localhost;
 
-        location /list {
-            cors_allow_origin https://a.example;
-            return 200;
-        }
-
-        location /any {
-            cors_allow_origin *;
-            return 200;
-        }
+        COMMON
 
         location /enforce {
             cors_allow_origin https://a.example;

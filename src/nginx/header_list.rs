@@ -33,7 +33,7 @@ impl Name {
         header.hash == self.hash && self.spells(header)
     }
 
-    /// The same of one that has the hash.
+    /// Whether `header`, which has the hash of this name, has the name.
     #[inline]
     fn spells(&self, header: &ngx_table_elt_t) -> bool {
         header.key.len == self.lower.len()

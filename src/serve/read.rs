@@ -193,12 +193,7 @@ impl<'r> Kept<'r> {
             What::Bypass(place, result) if place == of => Some(result),
             _ => None,
         };
-        if let Some(result) = self.find(is_it) {
-            return Ok(result);
-        }
-        let result = evaluate(r)?;
-        self.note(r, What::Bypass(of, result))?;
-        Ok(result)
+        self.once(r, is_it, evaluate, |result| Some(What::Bypass(of, result)))
     }
 
     /// What the values that `of` identifies allow, evaluated the first time that it is needed.
@@ -212,12 +207,7 @@ impl<'r> Kept<'r> {
             What::Values(place, result) if place == of => Some(result),
             _ => None,
         };
-        if let Some(result) = self.find(is_it) {
-            return Ok(result);
-        }
-        let result = evaluate(r)?;
-        self.note(r, What::Values(of, result))?;
-        Ok(result)
+        self.once(r, is_it, evaluate, |result| Some(What::Values(of, result)))
     }
 
     /// Keeps one of the values that `of` identifies, which does not allow the origin.
@@ -237,13 +227,12 @@ impl<'r> Kept<'r> {
             What::Early(place, kept) if place == of => Some(kept),
             _ => None,
         };
-        if let Some(kept) = self.find(is_it) {
-            return Ok(kept);
-        }
-        let kept = r.keep(Kept::default())?;
-        decide(r, kept)?;
-        self.note(r, What::Early(of, kept))?;
-        Ok(kept)
+        let decide = |r: &mut Request<'r>| {
+            let kept = r.keep(Kept::default())?;
+            decide(r, kept)?;
+            Ok(kept)
+        };
+        self.once(r, is_it, decide, |kept| Some(What::Early(of, kept)))
     }
 
     /// What the policy that `of` identifies says of a decision, written once for the same reason.
@@ -258,14 +247,7 @@ impl<'r> Kept<'r> {
             What::Reason(place, about, text) if place == of && about == decision => Some(text),
             _ => None,
         };
-        if let Some(text) = self.find(is_it) {
-            return Ok(text);
-        }
-        let text = write(r)?;
-        if !text.is_empty() {
-            self.note(r, What::Reason(of, decision, text))?;
-        }
-        Ok(text)
+        self.once(r, is_it, write, |text| Some(What::Reason(of, decision, text)).filter(|_| !text.is_empty()))
     }
 
     /// Those that were kept.
@@ -274,6 +256,25 @@ impl<'r> Kept<'r> {
             What::Other(place, value) if place == of => Some(value),
             _ => None,
         })
+    }
+
+    /// What has been noted, or what `evaluate` returns, which is noted then if it is worth it.
+    #[inline(always)]
+    fn once<T: Copy>(
+        &self,
+        r: &mut Request<'r>,
+        is_it: impl Fn(What<'r>) -> Option<T>,
+        evaluate: impl FnOnce(&mut Request<'r>) -> Result<T, OutOfMemory>,
+        what: impl FnOnce(T) -> Option<What<'r>>,
+    ) -> Result<T, OutOfMemory> {
+        if let Some(result) = self.find(is_it) {
+            return Ok(result);
+        }
+        let result = evaluate(r)?;
+        if let Some(what) = what(result) {
+            self.note(r, what)?;
+        }
+        Ok(result)
     }
 
     fn note(&self, r: &mut Request<'r>, what: What<'r>) -> Result<(), OutOfMemory> {
