@@ -61,7 +61,7 @@ static HAS_ZONE: AtomicBool = AtomicBool::new(false);
 static IS_WORKER: AtomicBool = AtomicBool::new(false);
 
 static CONTEXT: ngx_http_module_t = ngx_http_module_t {
-    preconfiguration: None,
+    preconfiguration: Some(preconfiguration),
     postconfiguration: Some(postconfiguration),
     create_main_conf: Some(create_main_conf),
     init_main_conf: Some(init_main_conf),
@@ -150,6 +150,14 @@ unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     guard(|| cf.log(), ptr::null_mut(), || cf.allocate(LocationConf::default()))
 }
 
+/// No directive has been read yet. What is reserved now is in the same place in each configuration.
+unsafe extern "C" fn preconfiguration(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: nginx calls it with the configuration that it is about to read.
+    let mut cf = unsafe { Configuration::from_ptr(cf) };
+    let log = cf.log();
+    guard(|| log, Code::ERROR, || keep::reserve(&mut cf).map_or(Code::ERROR, |()| Code::OK)).0
+}
+
 /// All directives have been read, and nothing of the running configuration has changed yet: the last place where a mistake
 /// may be found. After this, nothing of the module's fails. nginx rebuilds its filter chains in `postconfiguration`, module by module, in the
 /// process that goes on if the configuration is refused.
@@ -162,9 +170,8 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
         NGX_CONF_ERROR,
         || {
             let own_variables = variables::define(&mut cf);
-            let slot = keep::reserve(&mut cf);
-            match (own_variables, slot) {
-                (Some(own), Some(slot)) if main.complete(&mut cf, &own, slot, report::handler).is_ok() => {
+            match own_variables {
+                Some(own) if main.complete(&mut cf, &own, phase::arrival, report::handler).is_ok() => {
                     // For good: if this configuration is refused later, the running one may have a zone.
                     HAS_ZONE.fetch_or(main.counting.is_some(), Relaxed);
                     ptr::null_mut()

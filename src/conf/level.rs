@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use cors_policy::report::Format;
 use cors_policy::{kinds, tally, Problem, Reason};
+use ngx::ffi::ngx_int_t;
 
 use super::complaints::Complaints;
 use super::counting::{Counting, ZoneSetting};
@@ -17,12 +18,12 @@ use super::files::OriginFile;
 use super::follow::Following;
 use super::leftovers::{self, Found, Leftovers};
 use super::messages::{Messages, Place};
-use super::policy::{Dynamic, Mode, Policy};
+use super::policy::{Dynamic, Policy};
 use super::settings::{LevelDirectives, Needs, OriginRules, Own, Settings};
 use crate::nginx::chain::{Function, Link, NOBODY};
 use crate::nginx::configuration::{self, Configuration};
 use crate::nginx::log::Log;
-use crate::nginx::slot::Slot;
+use crate::nginx::request::{Code, Request};
 use crate::nginx::zone;
 
 /// How many lines one message names.
@@ -122,13 +123,13 @@ impl MainConf {
     }
 
     /// Completes the configuration when all directives have been read: each level gets its policy. `own_variables` are the
-    /// variables that this module, and not the configuration, defines; `report` makes the responses of `cors_report`. `Err` if there
-    /// was a mistake anywhere.
+    /// variables that this module, and not the configuration, defines; `arrival` chooses what happens to a request that reaches a
+    /// location; `report` makes the responses of `cors_report`. `Err` if there was a mistake anywhere.
     pub fn complete(
         &mut self,
         cf: &mut Configuration<'_>,
         own_variables: &[&str],
-        slot: Slot<LocationConf>,
+        arrival: fn(&LocationConf) -> Arrival,
         report: Function,
     ) -> Result<(), ()> {
         let log = cf.log();
@@ -142,7 +143,6 @@ impl MainConf {
         // policy evaluates what the settings of the server evaluate.
         let mut servers: Vec<(bool, bool)> = Vec::new();
         cf.each_level(|above: Option<&LocationConf>, conf: &mut LocationConf, mut level| {
-            conf.slot = slot;
             conf.next_handler = self.next_handler;
             conf.complete(above, self, cf, &level);
             if conf.report.is_some() {
@@ -168,8 +168,7 @@ impl MainConf {
             let evaluates =
                 |values: &Dynamic| policy.is_some_and(|policy| policy.is_active && policy.dynamic.covers(values));
             conf.server_values = conf.server_values.filter(|values| (enforces || shares) && !evaluates(values));
-            let is_simple = |policy: &Policy| policy.mode == Mode::List && policy.dynamic.bypass.is_none();
-            conf.is_simple = !enforces && conf.server_values.is_none() && policy.is_some_and(is_simple);
+            conf.arrive = arrival(conf);
         });
         let has_policy = self.levels.iter().any(|level| level.policy.is_some_and(|policy| policy.is_active));
         if has_policy || !self.need_zone.is_empty() {
@@ -243,17 +242,22 @@ impl MainConf {
     }
 }
 
+/// What happens to a request that reaches a location.
+pub type Arrival = for<'r> extern "C" fn(Request<'r>, &'r LocationConf) -> ngx_int_t;
+
+extern "C" fn declines<'r>(_: Request<'r>, _: &'r LocationConf) -> ngx_int_t {
+    Code::DECLINED.0
+}
+
 /// The module's configuration of one level.
 pub struct LocationConf {
-    /// Where what is kept of a request is.
-    pub slot: Slot<LocationConf>,
     /// Whether the policy, or that there is none, is set in a location and not inherited from the server: such a policy
     /// replaces that of a redirected request.
     pub is_own: bool,
     /// Whether all that a decision may depend on is read at once: a location that the request is redirected to may enforce.
     pub reads_all: bool,
-    /// Whether the list of origins decides alone, and nothing but `Origin` is read.
-    pub is_simple: bool,
+    /// What happens to a request that reaches the location.
+    pub arrive: Arrival,
     /// That of the `http` block.
     pub next_handler: &'static Link<Function>,
     /// What the settings of the server evaluate, if that is evaluated here, too: the request may be redirected to a location that
@@ -272,10 +276,9 @@ pub struct LocationConf {
 impl Default for LocationConf {
     fn default() -> Self {
         LocationConf {
-            slot: Slot::NOWHERE,
             is_own: false,
             reads_all: false,
-            is_simple: false,
+            arrive: declines,
             next_handler: &NOBODY,
             server_values: None,
             report: None,

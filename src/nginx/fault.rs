@@ -10,6 +10,7 @@
 //! | `configuration=3` | the third allocation for a configuration fails |
 //! | `request=3` | the third allocation for requests fails, in each worker |
 //! | `system=3` | the third system call fails, in each process |
+//! | `moves` | another module has come before this one, in each configuration but the first |
 //! | `hang=/a/file` | threads wait for ever when they look at a file whose path begins so |
 
 use std::any::type_name;
@@ -26,6 +27,11 @@ const VARIABLE: &str = "NGX_HTTP_CORS_FAULT";
 
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 static HANG: Mutex<Option<String>> = Mutex::new(None);
+
+/// Whether a module that has come before this one takes the place of what is kept of requests.
+pub fn moves() -> bool {
+    env::var(VARIABLE).is_ok_and(|value| value == "moves")
+}
 
 /// How many allocations are left to the one that fails; 0 where none does.
 pub struct Countdown {

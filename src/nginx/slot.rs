@@ -2,9 +2,8 @@
 //! Memory of a request that outlives internal redirects and that scripts cannot reach.
 //!
 //! An internal redirect clears the contexts of modules (`ngx_http_internal_redirect`) but not the values of indexed variables,
-//! which nginx zeroes once, when the request begins. A slot is the values of a few such variables in a row. Their names are
-//! not in the table in which nginx and its scripts look names up (`NGX_HTTP_VAR_NOHASH`), and are none that the configuration
-//! defines.
+//! which nginx zeroes once, when the request begins. A slot is the values of a few such variables in a row, which have no name that the
+//! configuration or a script could look up.
 //!
 //! nginx does touch all values in one place: `ngx_http_script_run`, which evaluates the variables of `root`, `proxy_pass` and others, clears
 //! `valid` (bit 28) and `not_found` (bit 30) where `no_cacheable` (bit 29) is set. So a slot consists of values in nginx's own layout
@@ -14,10 +13,12 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use ngx::ffi::{ngx_http_variable_value_t, ngx_str_t};
 
 use super::configuration::Configuration;
+use super::log::Level;
 use super::request::Request;
 use super::strings::Str;
 use super::variable;
@@ -126,8 +127,7 @@ impl<'r, One, More> Held<'r, One, More> {
     }
 }
 
-/// A configuration of a location that says what is kept of a request. `L` has one implementation, so the memory always has
-/// the same type.
+/// Says what is kept of a request.
 pub trait Keeps {
     /// What most requests keep a pointer to.
     type One: 'static;
@@ -136,48 +136,48 @@ pub trait Keeps {
 }
 
 /// Where in a request's memory it is.
-pub struct Slot<L>(usize, PhantomData<fn() -> L>);
-
-impl<L> Clone for Slot<L> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<L> Copy for Slot<L> {}
-
-impl<L> Slot<L> {
-    /// Before [`Slot::reserve`], and so before any request.
-    pub const NOWHERE: Slot<L> = Slot(0, PhantomData);
-}
+pub struct Slot<K>(AtomicUsize, PhantomData<fn() -> K>);
 
 const VALUE: usize = size_of::<ngx_http_variable_value_t>();
+const UNKNOWN: usize = usize::MAX;
 
-impl<L: Keeps> Slot<L> {
-    /// Reserves the memory in each request of the configuration that is being read, when all directives have been read; `None`
-    /// if memory runs out. The names of the variables begin with `name`.
-    pub fn reserve(cf: &mut Configuration<'_>, name: &str) -> Option<Slot<L>> {
-        let mut names = (1..).map(|number| format!("{name} {number}"));
-        let mut first = None;
-        for at in 0..size_of::<Held<L::One, L::More<'static>>>() / VALUE {
-            // `set` and `map` may define a variable of any name, and `if` may use one.
-            let name = names.find(|name| !variable::is_defined(cf, name) && !variable::is_used(cf, name))?;
-            let index = variable::add_hidden(cf, &name)?;
+impl<K: Keeps> Slot<K> {
+    /// Before any configuration.
+    pub const fn new() -> Self {
+        Slot(AtomicUsize::new(UNKNOWN), PhantomData)
+    }
+
+    /// Reserves the memory in each request of the configuration that is being read, before any directive has been read; `None` if memory
+    /// runs out, or if requests of an earlier configuration have it elsewhere.
+    pub fn reserve(&self, cf: &mut Configuration<'_>) -> Option<()> {
+        let known = self.0.load(Relaxed);
+        #[cfg(feature = "fault-injection")]
+        if known != UNKNOWN && super::fault::moves() {
+            variable::add_nameless(cf)?;
+        }
+        let first = variable::add_nameless(cf)?;
+        for at in 1..size_of::<Held<K::One, K::More<'static>>>() / VALUE {
             // nginx hands out indices in a row (`ngx_http_get_variable_index`).
-            if index != *first.get_or_insert(index) + at {
+            if variable::add_nameless(cf)? != first + at {
                 return None;
             }
         }
-        Some(Slot(first? * VALUE, PhantomData))
+        let place = first * VALUE;
+        if known != UNKNOWN && known != place {
+            cf.log().write(Level::EMERG, "cors: the modules loaded before this one have changed: restart nginx");
+            return None;
+        }
+        self.0.store(place, Relaxed);
+        Some(())
     }
 }
 
 impl<'r> Request<'r> {
-    /// What is kept of the request.
+    /// What is kept of the request in a slot, which its configuration has reserved.
     #[inline(always)]
-    pub fn kept<L: Keeps>(&self, slot: Slot<L>) -> &'r Held<'r, L::One, L::More<'r>> {
+    pub fn held<K: Keeps>(&self, slot: &Slot<K>) -> &'r Held<'r, K::One, K::More<'r>> {
         // SAFETY: a request has a value for each indexed variable, zeroed when it begins (`ngx_http_alloc_request`), and nobody
-        // else uses those that `Slot::reserve` has asked for, of which this consists.
-        unsafe { &*self.fields().variables.byte_add(slot.0).cast() }
+        // else uses those that `Slot::reserve` has asked for, of which this consists. Each configuration has them in the same place.
+        unsafe { &*self.fields().variables.byte_add(slot.0.load(Relaxed)).cast() }
     }
 }

@@ -5,7 +5,7 @@ use std::ptr;
 
 use ngx::ffi::{
     ngx_hash_key_t, ngx_http_get_variable_pt, ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t,
-    ngx_int_t, ngx_uint_t, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH,
+    ngx_int_t, NGX_HTTP_VAR_NOCACHEABLE,
 };
 use ngx::http::{HttpModuleMainConf, NgxHttpCoreModule};
 
@@ -23,35 +23,26 @@ pub fn is_defined(cf: &Configuration<'_>, name: &str) -> bool {
     keys.iter().any(|key| unsafe { slice(&key.key) } == name.as_bytes())
 }
 
-/// Whether a directive that has been read uses a variable of this name, which has a place among the values of each request then. nginx
-/// complains later if nobody has defined it.
-pub(super) fn is_used(cf: &Configuration<'_>, name: &str) -> bool {
-    let Some(core) = NgxHttpCoreModule::main_conf(cf.fields()) else { return false };
-    // SAFETY: nginx makes the array before it reads the `http` block, and keeps it with the configuration.
-    let variables = unsafe { core.variables.as_slice::<ngx_http_variable_t>() };
-    // SAFETY: the names live as long as the array.
-    variables.iter().any(|variable| unsafe { slice(&variable.name) } == name.as_bytes())
-}
-
 /// Defines a variable, whose value is computed each time that it is used.
 pub fn add(cf: &mut Configuration<'_>, name: &'static str, get: ngx_http_get_variable_pt) -> Option<()> {
-    add_with(cf, name, get, NGX_HTTP_VAR_NOCACHEABLE)
-}
-
-/// Adds a variable that nobody can look up by its name; returns its index.
-pub(super) fn add_hidden(cf: &mut Configuration<'_>, name: &str) -> Option<usize> {
-    add_with(cf, name, Some(not_found), NGX_HTTP_VAR_NOHASH)?;
-    // SAFETY: nginx copies the name.
-    let index = unsafe { ngx_http_get_variable_index(cf.as_ptr(), &mut string(name.as_bytes())) };
-    usize::try_from(index).ok()
-}
-
-fn add_with(cf: &mut Configuration<'_>, name: &str, get: ngx_http_get_variable_pt, flags: u32) -> Option<()> {
     let mut name = string(name.as_bytes());
     // SAFETY: nginx copies the name, and returns null or a variable of the configuration.
-    let variable = unsafe { ngx_http_add_variable(cf.as_ptr(), &mut name, flags as ngx_uint_t).as_mut() }?;
+    let variable = unsafe { ngx_http_add_variable(cf.as_ptr(), &mut name, NGX_HTTP_VAR_NOCACHEABLE as _).as_mut() }?;
     variable.get_handler = get;
     Some(())
+}
+
+/// Adds a value to those that each request has, of a variable without a name, which nothing else can find; returns its index.
+pub(super) fn add_nameless(cf: &mut Configuration<'_>) -> Option<usize> {
+    // SAFETY: nginx copies the name.
+    let index = unsafe { ngx_http_get_variable_index(cf.as_ptr(), &mut string(b"cors kept")) };
+    let core = NgxHttpCoreModule::main_conf_mut(cf.fields())?;
+    // SAFETY: nginx has made the array, of variables.
+    let variables = unsafe { core.variables.as_slice_mut::<ngx_http_variable_t>() };
+    let variable = variables.get_mut(usize::try_from(index).ok()?)?;
+    variable.name.len = 0;
+    variable.get_handler = Some(not_found);
+    usize::try_from(index).ok()
 }
 
 unsafe extern "C" fn not_found(_: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {

@@ -46,7 +46,7 @@ pub fn arrive<'r>(
     policy: &'r Policy,
     may_answer: bool,
 ) -> Result<Option<u16>, OutOfMemory> {
-    let kept = r.kept(location.slot);
+    let kept = r.kept();
     if kept.policy().is_none() && !kept.is_read().get() {
         kept.read(r, location.reads_all)?;
     }

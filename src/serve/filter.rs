@@ -54,8 +54,7 @@ pub fn install_first() {
 unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let r = unsafe { Request::from_ptr(request) };
-    let location: &LocationConf = r.location();
-    let kept = r.kept(location.slot);
+    let kept = r.kept();
     match kept.policy() {
         Some(policy) if r.is_main() => with_policy(r, kept, policy),
         _ => NEXT.next(r),
@@ -66,8 +65,7 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn counting_handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let r = unsafe { Request::from_ptr(request) };
-    let location: &LocationConf = r.location();
-    let kept = r.kept(location.slot);
+    let kept = r.kept();
     match kept.policy() {
         Some(policy) if r.is_main() => match policy.row.get() {
             Some(row) if !count::count_common(kept, row) => count_denied(r, kept, policy, row),
@@ -335,7 +333,7 @@ unsafe extern "C" fn first(request: *mut ngx_http_request_t) -> ngx_int_t {
     let location: &LocationConf = r.location();
     let Some(policy) = location.policy() else { return BEHIND_FIRST.next(r) };
     // Mostly, it is the one in effect.
-    let in_effect = r.kept(location.slot).policy().map_or(ptr::null(), ptr::from_ref);
+    let in_effect = r.kept().policy().map_or(ptr::null(), ptr::from_ref);
     if ptr::eq(policy, in_effect) || !r.is_main() {
         return BEHIND_FIRST.next(r);
     }
@@ -349,19 +347,19 @@ extern "C" fn unseen<'r>(mut r: Request<'r>, location: &'r LocationConf, policy:
     let may_answer = !matches!(r.response_status(), 400 | 408 | 414 | 421 | 500..);
     match r.guard(Err(OutOfMemory), |r| arrive(r, location, policy, may_answer)) {
         Ok(None) => BEHIND_FIRST.next(r),
-        Ok(Some(status)) => take_over(r, location, status),
+        Ok(Some(status)) => take_over(r, status),
         Err(OutOfMemory) => Code::ERROR.0,
     }
 }
 
 #[cold]
-fn take_over(mut r: Request<'_>, location: &LocationConf, status: u16) -> ngx_int_t {
+fn take_over(mut r: Request<'_>, status: u16) -> ngx_int_t {
     r.replace_response(status);
     let sent = BEHIND_FIRST.next_and_return(&mut r);
     // Whoever has begun the response may now send its body.
     if matches!(sent, Code::OK | Code::AGAIN) {
         BEHIND_BODY.install_once(body);
-        r.kept(location.slot).drops_body().set(true);
+        r.kept().drops_body().set(true);
     }
     sent.0
 }
@@ -369,20 +367,19 @@ fn take_over(mut r: Request<'_>, location: &LocationConf, status: u16) -> ngx_in
 unsafe extern "C" fn body(request: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request and a part of the body.
     let (r, part) = unsafe { (Request::from_ptr(request), Body::from_ptr(chain)) };
-    let location: &LocationConf = r.location();
-    if r.kept(location.slot).drops_body().get() && r.is_main() && !part.is_empty() {
-        return drop_body(r, location, part);
+    if r.kept().drops_body().get() && r.is_main() && !part.is_empty() {
+        return drop_body(r, part);
     }
     BEHIND_BODY.next(r, part)
 }
 
 /// Sends the end of the body, and nothing else of it.
 #[cold]
-fn drop_body(mut r: Request<'_>, location: &LocationConf, part: Body) -> ngx_int_t {
+fn drop_body(mut r: Request<'_>, part: Body) -> ngx_int_t {
     if !part.discard() {
         return Code::OK.0;
     }
-    r.kept(location.slot).drops_body().set(false);
+    r.kept().drops_body().set(false);
     if r.is_header_only() {
         return Code::OK.0;
     }
@@ -394,8 +391,7 @@ fn drop_body(mut r: Request<'_>, location: &LocationConf, part: Body) -> ngx_int
 unsafe extern "C" fn early_hints(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let mut r = unsafe { Request::from_ptr(request) };
-    let location: &LocationConf = r.location();
-    let kept = r.kept(location.slot);
+    let kept = r.kept();
     if let (Some((policy, _, decision)), true) = (kept.decided(&r), r.is_main()) {
         if policy.overrides && !policy.dry_run && !is_left_alone(kept, policy, decision) {
             r.guard((), |r| {

@@ -7,7 +7,7 @@ use cors_policy::{Decision, Facts, Grant, Status};
 use super::bits::Bits;
 use super::read::Note;
 
-use crate::conf::{LocationConf, Policy};
+use crate::conf::Policy;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::headers_in::Count;
 use crate::nginx::request::Method;
@@ -37,14 +37,26 @@ pub enum Way {
     Preflight,
 }
 
-impl Keeps for LocationConf {
+struct Keeping;
+
+impl Keeps for Keeping {
     type One = Policy;
     type More<'r> = Note<'r>;
 }
 
-/// Reserves the memory for it in each request.
-pub fn reserve(cf: &mut Configuration<'_>) -> Option<Slot<LocationConf>> {
-    Slot::reserve(cf, "cors kept")
+static SLOT: Slot<Keeping> = Slot::new();
+
+/// Reserves the memory for it in each request; `None` if that fails.
+pub fn reserve(cf: &mut Configuration<'_>) -> Option<()> {
+    SLOT.reserve(cf)
+}
+
+impl<'r> Request<'r> {
+    /// What is kept of the request.
+    #[inline(always)]
+    pub fn kept(&self) -> &'r Kept<'r> {
+        self.held(&SLOT)
+    }
 }
 
 /// The small values.

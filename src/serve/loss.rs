@@ -10,7 +10,7 @@ use cors_policy::{vary, Decision, Facts, Grant, Status};
 
 use super::escaped::Escaped;
 use super::write::{is_about_cors, prepared};
-use crate::conf::{LocationConf, MainConf, Policy, Prepared};
+use crate::conf::{MainConf, Policy, Prepared};
 use crate::nginx::header_list::{has_name, name};
 use crate::nginx::Request;
 
@@ -21,8 +21,7 @@ const EXPOSE_HEADERS: &[u8] = b"access-control-expose-headers";
 /// Logs what the response to an allowed origin is about to lose.
 #[cold]
 pub fn log_removal(r: &mut Request<'_>) {
-    let location: &LocationConf = r.location();
-    let kept = r.kept(location.slot);
+    let kept = r.kept();
     if !kept.policy().is_some_and(|policy| r.log().writes(policy.log_level)) {
         return;
     }

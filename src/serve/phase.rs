@@ -13,7 +13,7 @@ use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 use super::decide::{arrive, decide_preflight, is_bypassed};
 use super::keep::{Kept, Way};
 use super::read::{find_origin, ORIGIN_NAME};
-use crate::conf::{LocationConf, MainConf, Mode, Policy};
+use crate::conf::{Arrival, LocationConf, MainConf, Mode, Policy};
 use crate::nginx::chain::install_phase_handler;
 use crate::nginx::configuration::Configuration;
 use crate::nginx::header_list::Place;
@@ -33,22 +33,41 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx calls it with a request.
     let r = unsafe { Request::from_ptr(request) };
     let location: &LocationConf = r.location();
-    match location.policy() {
-        Some(policy) => with_policy(r, location, policy),
-        None => location.next_handler.next(r),
+    (location.arrive)(r, location)
+}
+
+/// What happens to a request that reaches `location`.
+pub fn arrival(location: &LocationConf) -> Arrival {
+    let Some(policy) = location.policy() else { return no_policy };
+    let bypasses = policy.dynamic.bypass.is_some();
+    match policy.mode {
+        _ if location.server_values.is_some() => once_more,
+        Mode::List if location.reads_all && !bypasses => enforced,
+        Mode::List if !location.reads_all && bypasses => bypassed,
+        Mode::List if !location.reads_all => simple,
+        Mode::Any if !location.reads_all => for_all,
+        _ => once_more,
     }
 }
 
 // The functions below are entered by a jump, so that most requests do not pay for the stack frame that few need. They have C's
 // calling convention because a Rust function that might unwind cannot be jumped to.
 
-/// Most requests reach one location with a policy, and `Origin` alone decides.
+extern "C" fn no_policy<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
+    location.next_handler.next(r)
+}
+
+/// Whether the request has been in no location with a policy before, and is no subrequest, all of which are internal.
 #[inline(always)]
-fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
-    let kept = r.kept(location.slot);
-    // Subrequests are internal.
-    if !location.is_simple || r.is_internal() || kept.policy().is_some() {
-        return not_simple(r, location, policy);
+fn is_new<'r>(r: &Request<'r>, kept: &Kept<'r>) -> bool {
+    !r.is_internal() && kept.policy().is_none()
+}
+
+/// Most requests reach one location with a policy, and `Origin` alone decides.
+extern "C" fn simple<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
+    let (kept, Some(policy)) = (r.kept(), location.policy()) else { return no_policy(r, location) };
+    if !is_new(&r, kept) {
+        return once_more(r, location);
     }
     match r.method() {
         Method::Read => simple_case(r, kept, policy),
@@ -57,34 +76,44 @@ fn with_policy<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Polic
     }
 }
 
-#[inline(never)]
-extern "C" fn not_simple<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
-    let kept = r.kept(location.slot);
-    if r.is_internal() || kept.policy().is_some() || r.method() == Method::Options {
-        return once_more(r, location, policy);
+/// The policy, if the request is new and cannot be a preflight.
+#[inline(always)]
+fn policy_of_new<'r>(r: &Request<'r>, kept: &Kept<'r>, location: &'r LocationConf) -> Option<&'r Policy> {
+    location.policy().filter(|_| is_new(r, kept) && r.method() != Method::Options)
+}
+
+/// A location that enforces, or that a request may leave for one that does.
+extern "C" fn enforced<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
+    let kept = r.kept();
+    match policy_of_new(&r, kept, location) {
+        Some(policy) => sent_by(r, location, kept, policy),
+        None => once_more(r, location),
     }
-    match policy.mode {
-        _ if location.server_values.is_some() => general_case(r, location, policy),
-        Mode::List if policy.dynamic.bypass.is_none() => sent_by(r, location, kept, policy),
-        Mode::List if !location.reads_all => unless_bypassed(r, location, kept, policy),
-        Mode::Any if !location.reads_all => for_all(r, kept, policy),
-        _ => general_case(r, location, policy),
+}
+
+/// A location that bypasses some requests.
+extern "C" fn bypassed<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
+    let kept = r.kept();
+    match policy_of_new(&r, kept, location) {
+        Some(policy) => unless_bypassed(r, location, kept, policy),
+        None => once_more(r, location),
     }
 }
 
 /// A location that allows all origins.
-#[inline(never)]
-extern "C" fn for_all<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+extern "C" fn for_all<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
+    let kept = r.kept();
+    let Some(policy) = policy_of_new(&r, kept, location) else { return once_more(r, location) };
     kept.method().set_first(r.method());
     kept.origins().set(find_origin(&r, kept));
     kept.adopt_simple(policy, Way::ForAll);
     go_on(r, policy)
 }
 
-/// The request may have been in a location with a policy before, or be a subrequest.
+/// The request may have been in a location with a policy before, be a subrequest, or need all that there is to decide.
 #[inline(never)]
-extern "C" fn once_more<'r>(r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
-    let kept = r.kept(location.slot);
+extern "C" fn once_more<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
+    let (kept, Some(policy)) = (r.kept(), location.policy()) else { return no_policy(r, location) };
     let is_the_same = kept.policy().is_some_and(|in_effect| ptr::eq(in_effect, policy)) && kept.is_judged().get();
     match is_the_same || !r.is_main() {
         true => go_on(r, policy),
@@ -92,7 +121,7 @@ extern "C" fn once_more<'r>(r: Request<'r>, location: &'r LocationConf, policy: 
     }
 }
 
-/// A location that enforces, or that a request may leave for one that does.
+/// Who has sent the request matters, unless the list allows its origin.
 #[inline(never)]
 extern "C" fn sent_by<'r>(
     mut r: Request<'r>,
@@ -117,7 +146,7 @@ extern "C" fn sent_by<'r>(
     general_case(r, location, policy)
 }
 
-/// A location that bypasses some requests.
+/// The list decides, unless the request is bypassed.
 #[inline(never)]
 extern "C" fn unless_bypassed<'r>(
     mut r: Request<'r>,
@@ -241,7 +270,7 @@ extern "C" fn unlisted<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r P
 #[inline(never)]
 extern "C" fn options<'r>(mut r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
     let answer = r.guard(Some(Code::ERROR), |r| {
-        let kept = r.kept(location.slot);
+        let kept = r.kept();
         match kept.read_preflight(r) {
             Ok(true) if policy.answers_preflights => {
                 let status = decide_preflight(r, policy, kept);

@@ -76,7 +76,7 @@ fn set<'r>(
     let mut r = r.main();
     let value = r.guard(Ok(&b""[..]), |r| {
         let location: &LocationConf = r.location();
-        let mut kept = r.kept(location.slot);
+        let mut kept = r.kept();
         if kept.is_deciding().get() {
             return Ok(b"");
         }

@@ -51,7 +51,8 @@ my @directives = (
 	'cors_zone_label a;',
 );
 
-my @entries = qw/ create_main_conf create_loc_conf init_main_conf zone::init /;
+my @entries = qw/ create_main_conf create_loc_conf preconfiguration init_main_conf
+	zone::init /;
 
 # The barrier, a request that gets there, and what has to come of it.
 my @panics = (
@@ -106,10 +107,11 @@ my @functions = qw/ serve::filter::handler serve::filter::first serve::filter::b
 	serve::filter::with_policy serve::filter::beside_others serve::phase::handler
 	serve::filter::counting_handler serve::filter::count_denied serve::filter::count_denied_again
 	serve::filter::beside_others_for_all serve::phase::simple_case serve::phase::with_field serve::phase::without_files serve::phase::with_files
-	serve::phase::other_method serve::phase::not_simple nginx::chain::broken_chain
+	serve::phase::other_method serve::phase::simple serve::phase::once_more
+	serve::phase::enforced serve::phase::bypassed serve::phase::for_all serve::phase::no_policy nginx::chain::broken_chain
 	nginx::chain::declines nginx::variable::not_found postconfiguration postconfiguration_of_last /;
 
-plan(tests => 2 * @directives + 2 * @entries + 4 * $requests + 3 + 7
+plan(tests => 2 * @directives + 2 * @entries + 4 * $requests + 3 + 4 + 7
 	+ @functions + 3 + 2);
 
 $t->write_file('list', "$a\n");
@@ -278,6 +280,22 @@ my $log = run($t, 'panic=drop_value', sub {
 });
 like($log, PANIC, 'logged: drop_value');
 unlike($log, qr/exited on signal|exited with fatal/, 'goes on: drop_value');
+
+# Another module takes the place where what is kept of requests is, in a
+# configuration that is read later: the one in use stays.
+
+$log = run($t, 'moves', sub {
+	$t->reload();
+	for (1 .. 100) {
+		last if $t->read_file('error.log') =~ /restart nginx/;
+		select undef, undef, undef, 0.05;
+	}
+	is(cors(get('/plain', $a)), '200 ' . allowed($a), 'moved');
+	unlike($t->read_file('error.log'), qr/gracefully shutting down/, 'stays: moved');
+});
+like($log, qr/\[emerg\] .*cors: the modules loaded before this one have changed: restart nginx/,
+	'logged: moved');
+unlike($log, qr/exited on signal|exited with fatal/, 'goes on: moved');
 
 # No barrier without a test
 
