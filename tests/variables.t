@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(162);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(167);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -271,6 +271,18 @@ http {
         }
     }
 
+    # There is no response.
+    server {
+        listen       127.0.0.1:8080;
+        server_name  closed.localhost;
+
+        access_log  %%TESTDIR%%/closed.log status;
+
+        cors_allow_origin  https://app.example.com;
+        cors_enforce       on;
+        return             444;
+    }
+
     # Before a location is chosen.
     server {
         listen       127.0.0.1:8080;
@@ -501,9 +513,21 @@ is(cors(get('/', $app, 'Host: post.localhost')), "200 -Allow-Origin: $app; Vary:
 	'before post_action');
 is(cors(get('/bare', $app, 'Host: post.localhost')), '200', 'no policy before post_action');
 
+# No response
+
+for ([GET => '/', "Origin: $app"], [GET => '/', "Origin: $evil"],
+	[OPTIONS => '/', "Origin: $evil", 'Access-Control-Request-Method: PUT'],
+	[POST => '/', 'Content-Length: 0', 'Sec-Fetch-Site: cross-site'])
+{
+	is(request(@$_, 'Host: closed.localhost') || '', '', "no response: @$_");
+}
+
 # In the log
 
 $t->stop();
+
+is($t->read_file('closed.log'), "ALLOWED|$app\nDENIED|\nDENIED|\n|\n",
+	'a request without a response is not rejected');
 
 is($t->read_file('post.log'), "ALLOWED|$app\n|\n", 'post_action in the log');
 

@@ -24,15 +24,23 @@ struct Judgement {
 
 impl Judgement {
     /// The decision, if the policy is the one that decides about the response.
-    fn decision(&self, facts: &Facts<'_>) -> Decision {
+    fn decision(&self, facts: &Facts<'_>, may_answer: bool) -> Decision {
         let Decision { status, grant } = Rules::decide(facts, self.grant);
         let status = match self {
             Judgement { is_bypassed: true, .. } => Status::Bypass,
             Judgement { is_rejected: true, .. } => Status::Rejected,
-            _ => status,
+            _ if !status.is_preflight() || may_answer => status,
+            _ if grant == Grant::None => Status::Denied,
+            _ => Status::Allowed,
         };
         Decision { status, grant }
     }
+}
+
+/// Whether the policy may answer in the place of nginx: unless nginx cannot make sense of the request, an administrator has closed the
+/// server, or there is nobody to answer.
+pub fn may_answer(r: &Request<'_>) -> bool {
+    !matches!(r.response_status(), 400 | 408 | 414 | 421 | 444 | 499 | 500..)
 }
 
 /// What becomes of a request that reaches a location with a policy other than the one in effect. Returns the status that it is
@@ -59,8 +67,7 @@ pub fn arrive<'r>(
     if is_first && policy.is_active {
         kept.leaves_preflights().set(!policy.answers_preflights);
     }
-    let mut judgement = judge(r, policy, kept, &facts)?;
-    judgement.is_rejected &= may_answer;
+    let judgement = judge(r, policy, kept, &facts, may_answer)?;
     let is_rejected = judgement.is_rejected;
     let is_same = kept.policy().is_some_and(|in_effect| ptr::eq(in_effect, policy));
     kept.is_judged().set(may_answer && (!is_rejected || policy.dry_run));
@@ -70,10 +77,7 @@ pub fn arrive<'r>(
         return Ok(Some(policy.reject_status));
     }
     if is_first || location.is_own || is_same {
-        let mut decision = judgement.decision(&facts);
-        if decision.status.is_preflight() && !may_answer {
-            decision.status = if decision.grant == Grant::None { Status::Denied } else { Status::Allowed };
-        }
+        let decision = judgement.decision(&facts, may_answer);
         kept.adopt(policy, decision);
         let answer = policy.preflight_answer(decision.status);
         if let Some(answer) = answer.filter(|_| policy.is_active && !kept.leaves_preflights().get()) {
@@ -110,8 +114,10 @@ pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) 
         early.read(r, false)?;
         let facts = early.facts(r);
         // Values are noted in `early`, and not cached: those that count are evaluated when the request reaches a location.
-        let judgement = kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, early, &facts)))??;
-        early.adopt(policy, judgement.decision(&facts));
+        let may_answer = may_answer(r);
+        let judgement =
+            kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, early, &facts, may_answer)))??;
+        early.adopt(policy, judgement.decision(&facts, may_answer));
         Ok(())
     })
 }
@@ -121,6 +127,7 @@ fn judge<'r>(
     policy: &'r Policy,
     kept: &Kept<'r>,
     facts: &Facts<'r>,
+    may_answer: bool,
 ) -> Result<Judgement, OutOfMemory> {
     let none = Judgement { is_bypassed: false, is_rejected: false, grant: Grant::None };
     if !policy.is_active {
@@ -133,7 +140,7 @@ fn judge<'r>(
     });
     Ok(match grant? {
         None => Judgement { is_bypassed: true, ..none },
-        Some(grant) => Judgement { is_rejected: policy.rules.rejects(facts, grant), grant, ..none },
+        Some(grant) => Judgement { is_rejected: may_answer && policy.rules.rejects(facts, grant), grant, ..none },
     })
 }
 

@@ -14,7 +14,7 @@ use cors_policy::frequent::LONGEST;
 use cors_policy::{vary, Decision, Status};
 use ngx::ffi::{ngx_chain_t, ngx_http_request_t, ngx_int_t, ngx_table_elt_t};
 
-use super::decide::arrive;
+use super::decide::{arrive, may_answer};
 use super::keep::{Kept, Way};
 use super::write::{self, Own};
 use super::{count, denial, loss};
@@ -343,9 +343,10 @@ unsafe extern "C" fn first(request: *mut ngx_http_request_t) -> ngx_int_t {
 /// The response to a request that the phase handler may not have seen in this location.
 #[inline(never)]
 extern "C" fn unseen<'r>(mut r: Request<'r>, location: &'r LocationConf, policy: &'r Policy) -> ngx_int_t {
-    // If nginx cannot make sense of the request, or an administrator has closed the server, that response is kept.
-    let may_answer = !matches!(r.response_status(), 400 | 408 | 414 | 421 | 500..);
-    match r.guard(Err(OutOfMemory), |r| arrive(r, location, policy, may_answer)) {
+    match r.guard(Err(OutOfMemory), |r| {
+        let may_answer = may_answer(r);
+        arrive(r, location, policy, may_answer)
+    }) {
         Ok(None) => BEHIND_FIRST.next(r),
         Ok(Some(status)) => take_over(r, status),
         Err(OutOfMemory) => Code::ERROR.0,
