@@ -61,22 +61,31 @@ pub enum Site {
 
 impl Site {
     /// Takes note of one more field line. Of several, the first that does not vouch for the request counts.
-    #[inline]
+    #[inline(always)]
     pub fn add(&mut self, value: &[u8]) {
-        let next = match value {
+        // What most requests that are decided about say.
+        let next = if value == b"cross-site" { Site::CrossSite } else { Site::of_others(value) };
+        *self = if *self == Site::Absent { next } else { self.and(next) };
+    }
+
+    #[inline(never)]
+    fn of_others(value: &[u8]) -> Site {
+        match value {
             b"" => Site::Empty,
             b"same-origin" | b"none" => Site::Same,
             b"same-site" => Site::SameSite,
-            b"cross-site" => Site::CrossSite,
             _ => Site::Other,
-        };
-        *self = match (*self, next) {
-            (Site::Absent, next) => next,
+        }
+    }
+
+    #[cold]
+    fn and(self, next: Site) -> Site {
+        match (self, next) {
             (Site::Same, Site::Same) => Site::Same,
             (Site::Same | Site::Empty, Site::Same | Site::Empty) => Site::Other,
             (Site::Same | Site::Empty, next) => next,
             (first, _) => first,
-        };
+        }
     }
 
     /// Whether the browser says nothing.
