@@ -10,7 +10,8 @@
 //! | `configuration=3` | the third allocation for a configuration fails |
 //! | `request=3` | the third allocation for requests fails, in each worker |
 //! | `system=3` | the third system call fails, in each process |
-//! | `moves` | another module has come before this one, in each configuration but the first |
+//! | `moved` | another module before this one has reserved a variable |
+//! | `moves` | so, in each configuration but the first |
 //! | `hang=/a/file` | threads wait for ever when they look at a file whose path begins so |
 
 use std::any::type_name;
@@ -28,9 +29,9 @@ const VARIABLE: &str = "NGX_HTTP_CORS_FAULT";
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 static HANG: Mutex<Option<String>> = Mutex::new(None);
 
-/// Whether a module that has come before this one takes the place of what is kept of requests.
-pub fn moves() -> bool {
-    env::var(VARIABLE).is_ok_and(|value| value == "moves")
+/// Whether a module before this one has reserved a variable.
+pub fn is_moved(is_first: bool) -> bool {
+    env::var(VARIABLE).is_ok_and(|value| value == "moved" || (value == "moves" && !is_first))
 }
 
 /// How many allocations are left to the one that fails; 0 where none does.

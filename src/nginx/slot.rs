@@ -152,7 +152,7 @@ impl<K: Keeps> Slot<K> {
     pub fn reserve(&self, cf: &mut Configuration<'_>) -> Option<()> {
         let known = self.0.load(Relaxed);
         #[cfg(feature = "fault-injection")]
-        if known != UNKNOWN && super::fault::moves() {
+        if super::fault::is_moved(known == UNKNOWN) {
             variable::add_nameless(cf)?;
         }
         let first = variable::add_nameless(cf)?;
