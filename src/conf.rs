@@ -20,6 +20,6 @@ pub mod policy;
 pub mod prepared;
 mod settings;
 
-pub use level::{Arrival, LocationConf, MainConf};
+pub use level::{LocationConf, MainConf};
 pub use policy::{Dynamic, Mode, Policy};
 pub use prepared::Prepared;

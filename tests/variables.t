@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(167);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(173);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -280,6 +280,12 @@ http {
 
         cors_allow_origin  https://app.example.com;
         cors_enforce       on;
+        if ($arg_text) {
+            return  444 text;
+        }
+        if ($arg_left) {
+            return  499 text;
+        }
         return             444;
     }
 
@@ -522,11 +528,21 @@ for ([GET => '/', "Origin: $app"], [GET => '/', "Origin: $evil"],
 	is(request(@$_, 'Host: closed.localhost') || '', '', "no response: @$_");
 }
 
+# nginx sends a text even with these.
+
+for my $uri (qw{ /?text=1 /?left=1 }) {
+	like(cors(get($uri, $app, 'Host: closed.localhost')), qr/^4(44|99) .*-Allow-Origin: $app/,
+		"a text: $uri");
+	is(cors(get($uri, $evil, 'Host: closed.localhost')), '403 Vary: Origin', "a text, rejected: $uri");
+	is(cors(preflight($uri, $evil, 'GET', undef, 'Host: closed.localhost')) =~ s/ .*//r, '403',
+		"a text, preflight: $uri");
+}
+
 # In the log
 
 $t->stop();
 
-is($t->read_file('closed.log'), "ALLOWED|$app\nDENIED|\nDENIED|\n|\n",
+is($t->read_file('closed.log'), "ALLOWED|$app\nDENIED|\nDENIED|\n|\n" . "ALLOWED|$app\nREJECTED|\nPREFLIGHT_ORIGIN_DENIED|\n" x 2,
 	'a request without a response is not rejected');
 
 is($t->read_file('post.log'), "ALLOWED|$app\n|\n", 'post_action in the log');

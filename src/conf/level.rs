@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use cors_policy::report::Format;
 use cors_policy::{kinds, tally, Problem, Reason};
-use ngx::ffi::ngx_int_t;
 
 use super::complaints::Complaints;
 use super::counting::{Counting, ZoneSetting};
@@ -20,10 +19,9 @@ use super::leftovers::{self, Found, Leftovers};
 use super::messages::{Messages, Place};
 use super::policy::{Dynamic, Policy};
 use super::settings::{LevelDirectives, Needs, OriginRules, Own, Settings};
-use crate::nginx::chain::{Function, Link, NOBODY};
+use crate::nginx::chain::{goes_on, Arrival, Function, Link, NOBODY};
 use crate::nginx::configuration::{self, Configuration};
 use crate::nginx::log::Log;
-use crate::nginx::request::{Code, Request};
 use crate::nginx::zone;
 
 /// How many lines one message names.
@@ -129,7 +127,7 @@ impl MainConf {
         &mut self,
         cf: &mut Configuration<'_>,
         own_variables: &[&str],
-        arrival: fn(&LocationConf) -> Arrival,
+        arrival: fn(&LocationConf) -> Arrival<LocationConf>,
         report: Function,
     ) -> Result<(), ()> {
         let log = cf.log();
@@ -242,13 +240,6 @@ impl MainConf {
     }
 }
 
-/// What happens to a request that reaches a location.
-pub type Arrival = for<'r> extern "C" fn(Request<'r>, &'r LocationConf) -> ngx_int_t;
-
-extern "C" fn declines<'r>(_: Request<'r>, _: &'r LocationConf) -> ngx_int_t {
-    Code::DECLINED.0
-}
-
 /// The module's configuration of one level.
 pub struct LocationConf {
     /// Whether the policy, or that there is none, is set in a location and not inherited from the server: such a policy
@@ -257,7 +248,7 @@ pub struct LocationConf {
     /// Whether all that a decision may depend on is read at once: a location that the request is redirected to may enforce.
     pub reads_all: bool,
     /// What happens to a request that reaches the location.
-    pub arrive: Arrival,
+    pub arrive: Arrival<LocationConf>,
     /// That of the `http` block.
     pub next_handler: &'static Link<Function>,
     /// What the settings of the server evaluate, if that is evaluated here, too: the request may be redirected to a location that
@@ -278,7 +269,7 @@ impl Default for LocationConf {
         LocationConf {
             is_own: false,
             reads_all: false,
-            arrive: declines,
+            arrive: goes_on,
             next_handler: &NOBODY,
             server_values: None,
             report: None,

@@ -22,6 +22,14 @@ pub type Function = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 /// A filter of bodies.
 pub type BodyFunction = unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_chain_t) -> ngx_int_t;
 
+/// What happens to a request that reaches a location, whose configuration is an `L`.
+pub type Arrival<L> = for<'r> extern "C" fn(Request<'r>, &'r L) -> ngx_int_t;
+
+/// Nothing happens to it.
+pub extern "C" fn goes_on<'r, L>(_: Request<'r>, _: &'r L) -> ngx_int_t {
+    Code::DECLINED.0
+}
+
 extern "C" fn declines(_: *mut ngx_http_request_t) -> ngx_int_t {
     Code::DECLINED.0
 }

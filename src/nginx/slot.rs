@@ -127,21 +127,19 @@ impl<'r, One, More> Held<'r, One, More> {
     }
 }
 
-/// Says what is kept of a request.
-pub trait Keeps {
-    /// What most requests keep a pointer to.
-    type One: 'static;
-    /// What few requests keep a pointer to.
+/// What most requests keep a pointer to.
+pub trait Keeps: 'static {
+    /// What few of them keep a pointer to.
     type More<'r>: 'r;
 }
 
 /// Where in a request's memory it is.
-pub struct Slot<K>(AtomicUsize, PhantomData<fn() -> K>);
+pub struct Slot<One>(AtomicUsize, PhantomData<fn() -> One>);
 
 const VALUE: usize = size_of::<ngx_http_variable_value_t>();
 const UNKNOWN: usize = usize::MAX;
 
-impl<K: Keeps> Slot<K> {
+impl<One: Keeps> Slot<One> {
     /// Before any configuration.
     pub const fn new() -> Self {
         Slot(AtomicUsize::new(UNKNOWN), PhantomData)
@@ -156,7 +154,7 @@ impl<K: Keeps> Slot<K> {
             variable::add_nameless(cf)?;
         }
         let first = variable::add_nameless(cf)?;
-        for at in 1..size_of::<Held<K::One, K::More<'static>>>() / VALUE {
+        for at in 1..size_of::<Held<One, One::More<'static>>>() / VALUE {
             // nginx hands out indices in a row (`ngx_http_get_variable_index`).
             if variable::add_nameless(cf)? != first + at {
                 return None;
@@ -175,7 +173,7 @@ impl<K: Keeps> Slot<K> {
 impl<'r> Request<'r> {
     /// What is kept of the request in a slot, which its configuration has reserved.
     #[inline(always)]
-    pub fn held<K: Keeps>(&self, slot: &Slot<K>) -> &'r Held<'r, K::One, K::More<'r>> {
+    pub fn held<One: Keeps>(&self, slot: &Slot<One>) -> &'r Held<'r, One, One::More<'r>> {
         // SAFETY: a request has a value for each indexed variable, zeroed when it begins (`ngx_http_alloc_request`), and nobody
         // else uses those that `Slot::reserve` has asked for, of which this consists. Each configuration has them in the same place.
         unsafe { &*self.fields().variables.byte_add(slot.0.load(Relaxed)).cast() }

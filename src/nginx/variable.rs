@@ -32,9 +32,10 @@ pub fn add(cf: &mut Configuration<'_>, name: &'static str, get: ngx_http_get_var
     Some(())
 }
 
-/// Adds a value to those that each request has, of a variable without a name, which nothing else can find; returns its index.
+/// Adds a value to those that each request has, of a variable without a name, which nobody can look up; returns its index.
 pub(super) fn add_nameless(cf: &mut Configuration<'_>) -> Option<usize> {
-    // SAFETY: nginx copies the name.
+    // nginx gives out an index for a name only, and for each name once. So the name is taken away afterwards.
+    // SAFETY: nginx calls us with a configuration, and copies the name.
     let index = unsafe { ngx_http_get_variable_index(cf.as_ptr(), &mut string(b"cors kept")) };
     let core = NgxHttpCoreModule::main_conf_mut(cf.fields())?;
     // SAFETY: nginx has made the array, of variables.

@@ -37,10 +37,10 @@ impl Judgement {
     }
 }
 
-/// Whether the policy may answer in the place of nginx: unless nginx cannot make sense of the request, an administrator has closed the
-/// server, or there is nobody to answer.
+/// Whether a policy may answer the request. It may not if nginx cannot make sense of the request, or if an administrator has closed the
+/// server: that response is kept.
 pub fn may_answer(r: &Request<'_>) -> bool {
-    !matches!(r.response_status(), 400 | 408 | 414 | 421 | 444 | 499 | 500..)
+    !matches!(r.response_status(), 400 | 408 | 414 | 421 | 500..)
 }
 
 /// What becomes of a request that reaches a location with a policy other than the one in effect. Returns the status that it is
@@ -114,7 +114,8 @@ pub fn preview<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) 
         early.read(r, false)?;
         let facts = early.facts(r);
         // Values are noted in `early`, and not cached: those that count are evaluated when the request reaches a location.
-        let may_answer = may_answer(r);
+        // Nobody is answered if nginx closes the connection, or the client has. That is known in the log.
+        let may_answer = may_answer(r) && !matches!(r.response_status(), 444 | 499);
         let judgement =
             kept.while_deciding(|| r.forgetting_variables(|r| judge(r, policy, early, &facts, may_answer)))??;
         early.adopt(policy, judgement.decision(&facts, may_answer));

@@ -37,14 +37,11 @@ pub enum Way {
     Preflight,
 }
 
-struct Keeping;
-
-impl Keeps for Keeping {
-    type One = Policy;
+impl Keeps for Policy {
     type More<'r> = Note<'r>;
 }
 
-static SLOT: Slot<Keeping> = Slot::new();
+static SLOT: Slot<Policy> = Slot::new();
 
 /// Reserves the memory for it in each request; `None` if that fails.
 pub fn reserve(cf: &mut Configuration<'_>) -> Option<()> {

@@ -13,8 +13,8 @@ use ngx::ffi::{ngx_http_request_t, ngx_int_t};
 use super::decide::{arrive, decide_preflight, is_bypassed};
 use super::keep::{Kept, Way};
 use super::read::{find_origin, ORIGIN_NAME};
-use crate::conf::{Arrival, LocationConf, MainConf, Mode, Policy};
-use crate::nginx::chain::install_phase_handler;
+use crate::conf::{LocationConf, MainConf, Mode, Policy};
+use crate::nginx::chain::{install_phase_handler, Arrival};
 use crate::nginx::configuration::Configuration;
 use crate::nginx::header_list::Place;
 use crate::nginx::headers_in::Count;
@@ -37,16 +37,17 @@ unsafe extern "C" fn handler(request: *mut ngx_http_request_t) -> ngx_int_t {
 }
 
 /// What happens to a request that reaches `location`.
-pub fn arrival(location: &LocationConf) -> Arrival {
+pub fn arrival(location: &LocationConf) -> Arrival<LocationConf> {
     let Some(policy) = location.policy() else { return no_policy };
-    let bypasses = policy.dynamic.bypass.is_some();
-    match policy.mode {
-        _ if location.server_values.is_some() => once_more,
-        Mode::List if location.reads_all && !bypasses => enforced,
-        Mode::List if !location.reads_all && bypasses => bypassed,
-        Mode::List if !location.reads_all => simple,
-        Mode::Any if !location.reads_all => for_all,
-        _ => once_more,
+    if location.server_values.is_some() {
+        return in_full;
+    }
+    match (policy.mode, location.reads_all, policy.dynamic.bypass.is_some()) {
+        (Mode::List, false, false) => simple,
+        (Mode::List, false, true) => bypassed,
+        (Mode::List, true, false) => enforced,
+        (Mode::Any, false, _) => for_all,
+        _ => in_full,
     }
 }
 
@@ -57,7 +58,7 @@ extern "C" fn no_policy<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_i
     location.next_handler.next(r)
 }
 
-/// Whether the request has been in no location with a policy before, and is no subrequest, all of which are internal.
+/// Whether the request comes from a client, and has been in no location with a policy before.
 #[inline(always)]
 fn is_new<'r>(r: &Request<'r>, kept: &Kept<'r>) -> bool {
     !r.is_internal() && kept.policy().is_none()
@@ -67,7 +68,7 @@ fn is_new<'r>(r: &Request<'r>, kept: &Kept<'r>) -> bool {
 extern "C" fn simple<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
     let (kept, Some(policy)) = (r.kept(), location.policy()) else { return no_policy(r, location) };
     if !is_new(&r, kept) {
-        return once_more(r, location);
+        return in_full(r, location);
     }
     match r.method() {
         Method::Read => simple_case(r, kept, policy),
@@ -87,7 +88,7 @@ extern "C" fn enforced<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_in
     let kept = r.kept();
     match policy_of_new(&r, kept, location) {
         Some(policy) => sent_by(r, location, kept, policy),
-        None => once_more(r, location),
+        None => in_full(r, location),
     }
 }
 
@@ -96,23 +97,23 @@ extern "C" fn bypassed<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_in
     let kept = r.kept();
     match policy_of_new(&r, kept, location) {
         Some(policy) => unless_bypassed(r, location, kept, policy),
-        None => once_more(r, location),
+        None => in_full(r, location),
     }
 }
 
 /// A location that allows all origins.
 extern "C" fn for_all<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
     let kept = r.kept();
-    let Some(policy) = policy_of_new(&r, kept, location) else { return once_more(r, location) };
+    let Some(policy) = policy_of_new(&r, kept, location) else { return in_full(r, location) };
     kept.method().set_first(r.method());
     kept.origins().set(find_origin(&r, kept));
     kept.adopt_simple(policy, Way::ForAll);
     go_on(r, policy)
 }
 
-/// The request may have been in a location with a policy before, be a subrequest, or need all that there is to decide.
+/// All other locations; and requests that have been in a location with a policy before, are subrequests or may be preflights.
 #[inline(never)]
-extern "C" fn once_more<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
+extern "C" fn in_full<'r>(r: Request<'r>, location: &'r LocationConf) -> ngx_int_t {
     let (kept, Some(policy)) = (r.kept(), location.policy()) else { return no_policy(r, location) };
     let is_the_same = kept.policy().is_some_and(|in_effect| ptr::eq(in_effect, policy)) && kept.is_judged().get();
     match is_the_same || !r.is_main() {

@@ -107,9 +107,9 @@ my @functions = qw/ serve::filter::handler serve::filter::first serve::filter::b
 	serve::filter::with_policy serve::filter::beside_others serve::phase::handler
 	serve::filter::counting_handler serve::filter::count_denied serve::filter::count_denied_again
 	serve::filter::beside_others_for_all serve::phase::simple_case serve::phase::with_field serve::phase::without_files serve::phase::with_files
-	serve::phase::other_method serve::phase::simple serve::phase::once_more
+	serve::phase::other_method serve::phase::simple serve::phase::in_full
 	serve::phase::enforced serve::phase::bypassed serve::phase::for_all serve::phase::no_policy nginx::chain::broken_chain
-	nginx::chain::declines nginx::variable::not_found postconfiguration postconfiguration_of_last /;
+	nginx::chain::declines nginx::chain::goes_on nginx::variable::not_found postconfiguration postconfiguration_of_last /;
 
 plan(tests => 2 * @directives + 2 * @entries + 4 * $requests + 3 + 4 + 4 + 7
 	+ @functions + 3 + 2);
