@@ -24,7 +24,7 @@ use ::ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf};
 
 use conf::{LocationConf, MainConf};
 use nginx::barrier::{self, guard};
-use nginx::configuration::{main_conf_of, Configuration};
+use nginx::configuration::{main_conf_of, Configuration, Uncounted};
 use nginx::log::Log;
 use nginx::request::{set_context_index, Code};
 use nginx::zone::worker;
@@ -106,14 +106,14 @@ static FIRST_CONTEXT: ngx_http_module_t = ngx_http_module_t {
 /// A second entry in nginx's list, behind all that are there. It has no directives: nginx builds its chains module by module,
 /// so that the last is in front.
 #[no_mangle]
-pub static mut ngx_http_cors_first_module: ngx_module_t =
-    ngx_module_t { ctx: ptr::addr_of!(FIRST_CONTEXT).cast_mut().cast(), ..ENTRY };
+pub static ngx_http_cors_first_module: Uncounted =
+    Uncounted::new(ngx_module_t { ctx: ptr::addr_of!(FIRST_CONTEXT).cast_mut().cast(), ..ENTRY });
 
 /// What nginx looks for in a library that it is told to load.
 #[cfg(not(feature = "nginx-build"))]
 #[no_mangle]
 pub static mut ngx_modules: [*const ngx_module_t; 3] =
-    [ptr::addr_of!(ngx_http_cors_module), ptr::addr_of!(ngx_http_cors_first_module), ptr::null()];
+    [ptr::addr_of!(ngx_http_cors_module), ngx_http_cors_first_module.as_ptr(), ptr::null()];
 
 /// Their names.
 #[cfg(not(feature = "nginx-build"))]
@@ -139,6 +139,7 @@ unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
         || {
             barrier::install_hook();
             set_context_index(MainConf::module().ctx_index);
+            ngx_http_cors_first_module.join(MainConf::module());
             MainConf::new(&cf).map_or(ptr::null_mut(), |main| cf.allocate(main))
         },
     )

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A configuration as nginx reads it (<https://nginx.org/en/docs/dev/development_guide.html#http_conf>).
 
+use std::cell::UnsafeCell;
 use std::ffi::c_void;
 use std::ptr;
 
 use ngx::ffi::{
     ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_location_queue_t, ngx_http_module, ngx_http_server_name_t, ngx_queue_t,
-    ngx_str_t, NGX_ALIGNMENT,
+    ngx_http_core_srv_conf_t, ngx_http_location_queue_t, ngx_http_module, ngx_http_server_name_t, ngx_module_t,
+    ngx_queue_t, ngx_str_t, NGX_ALIGNMENT,
 };
 use ngx::http::{HttpModule, HttpModuleLocationConf, HttpModuleMainConf, NgxHttpCoreModule};
 
@@ -153,6 +154,33 @@ impl Level<'_> {
         if let Some(core) = &mut self.core {
             core.handler = Some(handler);
         }
+    }
+}
+
+/// An HTTP module for which nothing is kept, and that nginx does not count. One that it counts costs each request and each
+/// location a pointer.
+#[repr(transparent)]
+pub struct Uncounted(UnsafeCell<ngx_module_t>);
+
+// SAFETY: nginx reads its configuration in one thread.
+unsafe impl Sync for Uncounted {}
+
+impl Uncounted {
+    /// A module that has a context, and no type yet.
+    pub const fn new(module: ngx_module_t) -> Uncounted {
+        Uncounted(UnsafeCell::new(ngx_module_t { type_: 0, ..module }))
+    }
+
+    /// Where nginx finds it.
+    pub const fn as_ptr(&self) -> *const ngx_module_t {
+        self.0.get()
+    }
+
+    /// Makes it one of the HTTP modules, whose `postconfiguration` nginx calls, when it has counted them. It shares the index of `other`.
+    pub fn join(&self, other: &ngx_module_t) {
+        // SAFETY: nobody has a reference to it, and nginx is not looking at it.
+        let module = unsafe { &mut *self.0.get() };
+        (module.type_, module.ctx_index) = (other.type_, other.ctx_index);
     }
 }
 
