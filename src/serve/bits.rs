@@ -96,7 +96,7 @@ macro_rules! small {
 small! {
     Method: 2 = Read, Options, Other;
     Count: 2 = None, One, Many;
-    Way: 3 = General, NoOrigin, Allowed, Denied, ForAll, Preflight;
+    Way: 3 = General, NoOrigin, Allowed, Denied, ForAll, Preflight, Echo, PreflightDenied;
     Grant: 2 = None, Any, Origin;
     Site: 3 = Absent, Empty, Same, SameSite, CrossSite, Other;
     Status: 4 = NoOrigin, Allowed, Denied, SameOrigin, Rejected, Preflight, PreflightOriginDenied,

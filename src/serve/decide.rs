@@ -95,15 +95,12 @@ pub fn arrive<'r>(
 /// of its answer.
 #[inline]
 pub fn decide_preflight<'r>(r: &mut Request<'r>, policy: &'r Policy, kept: &'r Kept<'r>) -> u16 {
-    let mut answer = policy.preflight_status;
-    if !policy.rules.allows(kept.origin().as_bytes()) {
-        kept.adopt(policy, Decision { status: Status::PreflightOriginDenied, grant: Grant::None });
-        answer = policy.reject_status;
-    } else if policy.echoes() {
-        kept.adopt(policy, Decision { status: Status::Preflight, grant: Grant::Origin });
-    } else {
-        kept.adopt_simple(policy, Way::Preflight);
-    }
+    let (way, answer) = match policy.rules.allows(kept.origin().as_bytes()) {
+        true if policy.echoes() => (Way::Echo, policy.preflight_status),
+        true => (Way::Preflight, policy.preflight_status),
+        false => (Way::PreflightDenied, policy.reject_status),
+    };
+    kept.adopt_simple(policy, way);
     denial::log(r, policy, kept);
     answer
 }

@@ -142,6 +142,8 @@ extern "C" fn less_common<'r>(r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Po
     match kept.way().get() {
         Way::Preflight => write_first(r, &policy.preflight, Some(kept.origin())),
         Way::ForAll => write_first(r, &policy.allowed, None),
+        Way::PreflightDenied => write_first(r, &policy.preflight_denied, None),
+        Way::Echo => echo(r, kept, policy),
         _ => general_case(r, kept, policy),
     }
 }
@@ -266,6 +268,16 @@ extern "C" fn among_existing_for_all<'r>(mut r: Request<'r>, prepared: &'r Prepa
 extern "C" fn log_denied<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
     r.guard((), |r| denial::log(r, policy, kept));
     write_vary(r, policy)
+}
+
+/// Writes the answer to a preflight, with what it takes from the request.
+#[inline(never)]
+extern "C" fn echo<'r>(mut r: Request<'r>, kept: &'r Kept<'r>, policy: &'r Policy) -> ngx_int_t {
+    if !r.push_first_headers(policy.preflight.fields(), Some(kept.origin())) {
+        return general_case(r, kept, policy);
+    }
+    let written = r.guard(None, |r| Some(write::echo(r, policy, &kept.brief_facts())));
+    go_on(r, written)
 }
 
 /// The rest.

@@ -35,6 +35,10 @@ pub enum Way {
     ForAll,
     /// The answer to a preflight whose one `Origin` is allowed by the list, and that echoes nothing.
     Preflight,
+    /// As [`Way::Preflight`], with what is echoed.
+    Echo,
+    /// The answer to a preflight whose one `Origin` is not allowed by the list.
+    PreflightDenied,
 }
 
 impl Keeps for Policy {
@@ -168,7 +172,8 @@ impl<'r> Kept<'r> {
                 Decision { status: Status::NoOrigin, grant: Grant::Any }
             }
             Way::ForAll => Decision { status: Status::Allowed, grant: Grant::Any },
-            Way::Preflight => Decision { status: Status::Preflight, grant: Grant::Origin },
+            Way::Preflight | Way::Echo => Decision { status: Status::Preflight, grant: Grant::Origin },
+            Way::PreflightDenied => Decision { status: Status::PreflightOriginDenied, grant: Grant::None },
         };
         // What enforcement looks at tells a denial of the server's own origin from others.
         let is_denied = matches!(decision.status, Status::Denied | Status::Rejected);
@@ -185,7 +190,7 @@ impl<'r> Kept<'r> {
         match self.way().get() {
             Way::NoOrigin => self.origins().set(Count::None),
             Way::Allowed | Way::Denied => self.origins().set(Count::One),
-            Way::General | Way::ForAll | Way::Preflight => {}
+            Way::General | Way::ForAll | Way::Preflight | Way::Echo | Way::PreflightDenied => {}
         }
     }
 

@@ -237,7 +237,7 @@ fn extend<'r>(r: &mut Request<'r>, vary: FieldOut<'r>, missing: Missing) -> Resu
 
 /// What the answer to a preflight takes from the request: what was asked for if browsers take `*` literally, and the
 /// permission to reach a private network.
-fn echo<'r>(r: &mut Request<'r>, policy: &Policy, facts: &Facts<'r>) -> Result<(), OutOfMemory> {
+pub fn echo<'r>(r: &mut Request<'r>, policy: &Policy, facts: &Facts<'r>) -> Result<(), OutOfMemory> {
     if policy.echoes_method {
         let method = facts.request_method.one().and_then(preflight::requested_method);
         if let Some(method) = method.filter(|method| is_token(method)) {

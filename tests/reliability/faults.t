@@ -67,6 +67,8 @@ my @panics = (
 	['filter::beside_vary_for_all', sub { get('/vary', $b) }, '200 Vary: Accept'],
 	['filter::general_case', sub { get('/care', $a) }, '200'],
 	['filter::general_case', sub { get('/upstream/care', $a) }, '200'],
+	['filter::echo', sub { preflight('/echo', $a) }, '204 Vary: Origin, '
+		. join ', ', map { "Access-Control-Request-$_" } qw/ Method Headers /],
 	['filter::log_denied', sub { get('/plain', $b) }, '200 Vary: Origin'],
 	['filter::unseen', sub { get('/slash', $a) }, 'no response'],
 	['filter::fail_closed', undef],
