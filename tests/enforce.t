@@ -17,7 +17,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy auth_basic /)->plan(239);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy auth_basic /)->plan(242);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -89,6 +89,26 @@ http {
         location /rewrite {
             cors_enforce on;
             rewrite ^ /page last;
+        }
+
+        location /arguments {
+            cors_allow_origin https://trusted.example;
+            cors_enforce      on;
+            rewrite ^ /exempt?exempt=1 last;
+        }
+
+        location /exempt {
+            cors_enforce on;
+            cors_bypass  $arg_exempt;
+            return 200;
+        }
+
+        location /theirs {
+            cors_allow_origin https://trusted.example;
+            cors_enforce      on;
+            cors_override     off;
+            add_header        Access-Control-Allow-Origin https://theirs.example always;
+            return 200;
         }
 
         location /off {
@@ -303,6 +323,10 @@ is(header($r, 'WWW-Authenticate'), '', 'before authentication: no challenge');
 is(cors(get('/auth', $trusted)), '401 ' . allowed($trusted),
 	'authentication of those who pass');
 is(cors(get('/rewrite', $evil)), '403 ' . VARY, 'before rewrite');
+is(cors(get('/arguments', $evil)), '403 ' . VARY, 'before a rewrite with arguments');
+is(cors(get('/arguments', $trusted)), '200', 'a rewrite turns a bypass on');
+is(cors(get('/theirs', $evil)), '403 -Allow-Origin: https://theirs.example; ' . VARY,
+	'cors_override off leaves the field of others in a rejection');
 
 $r = get('/', $evil, 'Host: returns');
 is(cors($r), '403 ' . VARY, 'before return of the server');

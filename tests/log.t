@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(51);
+my $t = Test::Nginx->new()->has(qw/ http rewrite ssi /)->plan(52);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -215,6 +215,11 @@ like(line($t, get('/redirected', $evil)), qr/^[^\n]*$origin[^\n]*$/,
 	'one line after an internal redirect');
 like(line($t, get('/page', $evil)), qr/^[^\n]*$origin[^\n]*$/,
 	'one line with a variable');
+
+# A preflight of the server's own origin, whose answer has no fields
+
+like(line($t, preflight('/', 'http://localhost')), qr/origin "http:\/\/localhost" is not allowed/,
+	'preflight, same origin');
 
 # Nothing that was not denied
 

@@ -19,7 +19,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(80);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(84);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -291,6 +291,13 @@ unlike($json, qr/[<>&]/, 'nothing ends a script');
 is($denial->{origin}, "https://<script>\"\\\x{fffd}&'", 'any origin');
 is($denial->{directive}, undef, 'no directive for what is not an origin');
 is(scalar(denials(header => '"</script>"')), 1, 'any header');
+
+for my $wider ('https://*.b.example', 'https://b.example:*') {
+	get('/', $wider);
+	($denial) = denials(origin => $wider);
+	is($denial->{directive}, undef, "no directive that allows more than $wider");
+	like($denial->{note}, qr/stand for other origins/, "a note: $wider");
+}
 
 # What a dry run needs
 

@@ -213,6 +213,10 @@ impl Remedy {
             What::Origins => return note("browsers send one Origin field"),
             What::NoOrigin => return note("only cors_bypass lets it pass"),
             _ if !is_whole => return note("the value is too long"),
+            // Such a line would allow more than this origin, and clients choose what they send.
+            What::Origin if value.len() > 1 && value.contains(&b'*') => {
+                return note("in cors_allow_origin, \"*\" would stand for other origins as well");
+            }
             What::Origin => ("cors_allow_origin", origin_problem(value, credentials)),
             What::Method => ("cors_allow_methods", Methods::default().add(value).err()),
             What::Header => ("cors_allow_headers", RequestHeaders::default().add(value).err()),
@@ -364,7 +368,8 @@ mod tests {
             (What::Origin, "null", false, Some("cors_allow_origin null;"), None),
             (What::Origin, "null", true, Some("cors_allow_origin null;"), Some("cors-null-with-credentials")),
             (What::Origin, "*", true, None, Some("cors-any-with-credentials")),
-            (What::Origin, "https://*.a.example", false, Some("cors_allow_origin https://*.a.example;"), None),
+            (What::Origin, "https://*.a.example", false, None, Some("other origins as well")),
+            (What::Origin, "http://localhost:*", false, None, Some("other origins as well")),
             (What::Origin, "https://a.example/", false, None, Some("cors-trailing-slash")),
             (What::Origin, "", false, None, Some("cors-empty")),
             (What::Method, "PUT", false, Some("cors_allow_methods PUT;"), None),
