@@ -209,24 +209,31 @@ impl Remedy {
     /// What would allow `value`, all of which is there if `is_whole`, under a policy with or without credentials.
     pub fn new(what: What, value: &[u8], is_whole: bool, credentials: bool) -> Remedy {
         let note = |note: &str| Remedy { line: None, note: Some(note.to_owned()) };
-        let (directive, problem) = match what {
+        let directive = match what {
             What::Origins => return note("browsers send one Origin field"),
             What::NoOrigin => return note("only cors_bypass lets it pass"),
             _ if !is_whole => return note("the value is too long"),
-            // Such a line would allow more than this origin, and clients choose what they send.
-            What::Origin if value.len() > 1 && value.contains(&b'*') => {
-                return note("in cors_allow_origin, \"*\" would stand for other origins as well");
-            }
-            What::Origin => ("cors_allow_origin", origin_problem(value, credentials)),
-            What::Method => ("cors_allow_methods", Methods::default().add(value).err()),
-            What::Header => ("cors_allow_headers", RequestHeaders::default().add(value).err()),
+            What::Origin => "cors_allow_origin",
+            What::Method => "cors_allow_methods",
+            What::Header => "cors_allow_headers",
         };
+        // Clients choose what they send: no line may allow more than that, and no note may say how.
+        let stands_for_more = |b: &u8| b"*$".contains(b) || (what == What::Origin && b"~^(|\\{".contains(b));
+        if value.iter().any(stands_for_more) {
+            return note(&format!("no value of {directive} stands for this alone"));
+        }
+        let problem = match what {
+            What::Method => Methods::default().add(value).err(),
+            What::Header => RequestHeaders::default().add(value).err(),
+            _ => origin_problem(value, credentials),
+        };
+        let is_usable = problem.as_ref().is_none_or(Problem::is_warning);
         // What nginx takes as it is, as an argument.
-        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~:/[]+!*%&^|".contains(b);
-        let is_usable = problem.as_ref().is_none_or(Problem::is_warning) && value.iter().all(is_plain) && value != b"*";
+        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._:/[]+!%&".contains(b);
+        let quote = if value.iter().all(is_plain) { "" } else { "\"" };
         let value = String::from_utf8_lossy(value);
         Remedy {
-            line: is_usable.then(|| format!("{directive} {value};")),
+            line: is_usable.then(|| format!("{directive} {quote}{value}{quote};")),
             note: problem.map(|problem| format!("{} [{}]", problem.reason, problem.reason.code())),
         }
     }
@@ -367,17 +374,23 @@ mod tests {
             (What::Origin, "http://a.example", false, Some("cors_allow_origin http://a.example;"), None),
             (What::Origin, "null", false, Some("cors_allow_origin null;"), None),
             (What::Origin, "null", true, Some("cors_allow_origin null;"), Some("cors-null-with-credentials")),
-            (What::Origin, "*", true, None, Some("cors-any-with-credentials")),
-            (What::Origin, "https://*.a.example", false, None, Some("other origins as well")),
-            (What::Origin, "http://localhost:*", false, None, Some("other origins as well")),
+            (What::Origin, "*", true, None, Some("stands for this alone")),
+            (What::Origin, "*", false, None, Some("stands for this alone")),
+            (What::Origin, "https://*.a.example", false, None, Some("stands for this alone")),
+            (What::Origin, "http://localhost:*", false, None, Some("stands for this alone")),
+            (What::Origin, "~^https", false, None, Some("stands for this alone")),
+            (What::Origin, "https://(a|b).example", false, None, Some("stands for this alone")),
+            (What::Origin, "$http_origin", false, None, Some("stands for this alone")),
             (What::Origin, "https://a.example/", false, None, Some("cors-trailing-slash")),
             (What::Origin, "", false, None, Some("cors-empty")),
             (What::Method, "PUT", false, Some("cors_allow_methods PUT;"), None),
             (What::Method, "patch", false, None, Some("cors-method-case")),
-            (What::Method, "*", false, None, None),
+            (What::Method, "*", false, None, Some("cors_allow_methods stands for this alone")),
+            (What::Method, "$request_method", false, None, Some("stands for this alone")),
             (What::Header, "x-own", false, Some("cors_allow_headers x-own;"), None),
             (What::Header, "dnt", false, Some("cors_allow_headers dnt;"), Some("cors-forbidden-request-header")),
-            (What::Header, "#x", false, None, None),
+            (What::Header, "#x", false, Some("cors_allow_headers \"#x\";"), None),
+            (What::Header, "*", false, None, Some("cors_allow_headers stands for this alone")),
             (What::Header, "a b", false, None, Some("cors-not-header")),
             (What::Origins, "", false, None, Some("one Origin")),
             (What::NoOrigin, "", false, None, Some("cors_bypass")),
