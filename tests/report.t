@@ -296,7 +296,7 @@ for my $wider ('https://*.b.example', 'https://b.example:*') {
 	get('/', $wider);
 	($denial) = denials(origin => $wider);
 	is($denial->{directive}, undef, "no directive that allows more than $wider");
-	like($denial->{note}, qr/stands for this alone/, "a note: $wider");
+	like($denial->{note}, qr/cannot allow this without allowing more/, "a note: $wider");
 }
 
 # What a dry run needs

@@ -218,9 +218,9 @@ impl Remedy {
             What::Header => "cors_allow_headers",
         };
         // Clients choose what they send: no line may allow more than that, and no note may say how.
-        let stands_for_more = |b: &u8| b"*$".contains(b) || (what == What::Origin && b"~^(|\\{".contains(b));
-        if value.iter().any(stands_for_more) {
-            return note(&format!("no value of {directive} stands for this alone"));
+        let means_more = |b: &u8| b"*$".contains(b) || (what == What::Origin && b"~^(|\\{".contains(b));
+        if value.iter().any(means_more) {
+            return note(&format!("{directive} cannot allow this without allowing more"));
         }
         let problem = match what {
             What::Method => Methods::default().add(value).err(),
@@ -374,23 +374,23 @@ mod tests {
             (What::Origin, "http://a.example", false, Some("cors_allow_origin http://a.example;"), None),
             (What::Origin, "null", false, Some("cors_allow_origin null;"), None),
             (What::Origin, "null", true, Some("cors_allow_origin null;"), Some("cors-null-with-credentials")),
-            (What::Origin, "*", true, None, Some("stands for this alone")),
-            (What::Origin, "*", false, None, Some("stands for this alone")),
-            (What::Origin, "https://*.a.example", false, None, Some("stands for this alone")),
-            (What::Origin, "http://localhost:*", false, None, Some("stands for this alone")),
-            (What::Origin, "~^https", false, None, Some("stands for this alone")),
-            (What::Origin, "https://(a|b).example", false, None, Some("stands for this alone")),
-            (What::Origin, "$http_origin", false, None, Some("stands for this alone")),
+            (What::Origin, "*", true, None, Some("without allowing more")),
+            (What::Origin, "*", false, None, Some("without allowing more")),
+            (What::Origin, "https://*.a.example", false, None, Some("without allowing more")),
+            (What::Origin, "http://localhost:*", false, None, Some("without allowing more")),
+            (What::Origin, "~^https", false, None, Some("without allowing more")),
+            (What::Origin, "https://(a|b).example", false, None, Some("without allowing more")),
+            (What::Origin, "$http_origin", false, None, Some("without allowing more")),
             (What::Origin, "https://a.example/", false, None, Some("cors-trailing-slash")),
             (What::Origin, "", false, None, Some("cors-empty")),
             (What::Method, "PUT", false, Some("cors_allow_methods PUT;"), None),
             (What::Method, "patch", false, None, Some("cors-method-case")),
-            (What::Method, "*", false, None, Some("cors_allow_methods stands for this alone")),
-            (What::Method, "$request_method", false, None, Some("stands for this alone")),
+            (What::Method, "*", false, None, Some("cors_allow_methods cannot allow this without")),
+            (What::Method, "$request_method", false, None, Some("without allowing more")),
             (What::Header, "x-own", false, Some("cors_allow_headers x-own;"), None),
             (What::Header, "dnt", false, Some("cors_allow_headers dnt;"), Some("cors-forbidden-request-header")),
             (What::Header, "#x", false, Some("cors_allow_headers \"#x\";"), None),
-            (What::Header, "*", false, None, Some("cors_allow_headers stands for this alone")),
+            (What::Header, "*", false, None, Some("cors_allow_headers cannot allow this without")),
             (What::Header, "a b", false, None, Some("cors-not-header")),
             (What::Origins, "", false, None, Some("one Origin")),
             (What::NoOrigin, "", false, None, Some("cors_bypass")),

@@ -11,7 +11,7 @@
 //! | `request=3` | the third allocation for requests fails, in each worker |
 //! | `system=3` | the third system call fails, in each process |
 //! | `moved` | another module before this one has reserved a variable |
-//! | `moves` | so, in each configuration but the first |
+//! | `moves` | the same, in each configuration but the first |
 //! | `hang=/a/file` | threads wait for ever when they look at a file whose path begins so |
 
 use std::any::type_name;

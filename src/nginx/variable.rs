@@ -36,14 +36,14 @@ pub fn add(cf: &mut Configuration<'_>, name: &'static str, get: ngx_http_get_var
 pub(super) fn add_nameless(cf: &mut Configuration<'_>) -> Option<usize> {
     // nginx gives out an index for a name only, and for each name once. So the name is taken away afterwards.
     // SAFETY: nginx calls us with a configuration, and copies the name.
-    let index = unsafe { ngx_http_get_variable_index(cf.as_ptr(), &mut string(b"cors kept")) };
+    let index = usize::try_from(unsafe { ngx_http_get_variable_index(cf.as_ptr(), &mut string(b"cors kept")) }).ok()?;
     let core = NgxHttpCoreModule::main_conf_mut(cf.fields())?;
     // SAFETY: nginx has made the array, of variables.
     let variables = unsafe { core.variables.as_slice_mut::<ngx_http_variable_t>() };
-    let variable = variables.get_mut(usize::try_from(index).ok()?)?;
+    let variable = variables.get_mut(index)?;
     variable.name.len = 0;
     variable.get_handler = Some(not_found);
-    usize::try_from(index).ok()
+    Some(index)
 }
 
 unsafe extern "C" fn not_found(_: *mut ngx_http_request_t, v: *mut ngx_http_variable_value_t, _: usize) -> ngx_int_t {
