@@ -156,7 +156,7 @@ SERVERS=(nginx angie freenginx openresty tengine)
 
 # binary_version SERVER: what a binary calls itself: 1.22.1, Angie/1.13.0, freenginx/1.27.2. Tengine names nginx in a second line.
 binary_version() {
-    "$1" -v 2>&1 | sed -n 's|^[A-Za-z]* version: \([^ ]*\).*|\1|p' | tail -n 1 | sed 's|^nginx/||'
+    "$1" -v 2>&1 | sed -n 's|^[A-Za-z]* version: \([^ ]*\).*|\1|p' | sed '1q' | sed 's|^nginx/||'
 }
 
 # nginx_org_version: the version of the package nginx of nginx.org, if it is installed.
@@ -170,6 +170,7 @@ nginx_org_version() {
 source_version() {
     local header=$1/src/core/nginx.h name=NGINX_VER
     [[ ! -f $1/src/core/angie.h ]] || header=$1/src/core/angie.h name=ANGIE_VER
+    ! grep -q 'define TENGINE_VER ' "$header" || name=TENGINE_VER
     printf '#include "%s"\n%s\n' "$header" "$name" | cc -E -P - | tail -n 1 | tr -d '" ' | sed 's|^nginx/||'
 }
 

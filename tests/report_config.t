@@ -17,7 +17,7 @@ use Messages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite access auth_basic unix /);
+my $t = Test::Nginx->new()->has(qw/ http http_ssl rewrite access auth_basic auth_request unix /);
 
 my $zone = 'cors_zone cors:1m;';
 my $origin = 'cors_allow_origin https://a.example;';
@@ -85,6 +85,38 @@ my @rows = (
 		"0 warn $open"],
 	['no password', $zone, 'listen *:%%PORT_8081%%; auth_basic a;', 'auth_basic off; cors_report; # HERE',
 		"0 warn $open"],
+	['an address denied', $zone, 'listen *:%%PORT_8081%%;', 'deny 10.0.0.1; cors_report; # HERE',
+		"0 warn $open"],
+	['allow all first', $zone, 'listen *:%%PORT_8081%%;', 'allow all; deny all; cors_report; # HERE',
+		"0 warn $open"],
+	['allow every address first', $zone, 'listen *:%%PORT_8081%%;',
+		'allow 0.0.0.0/0; deny all; cors_report; # HERE', "0 warn $open"],
+	['allow instead of what is inherited', $zone, 'listen *:%%PORT_8081%%; deny all;',
+		'allow 10.0.0.0/8; cors_report; # HERE', "0 warn $open"],
+	['a certificate that is optional', $zone, 'listen *:%%PORT_8081%%; ssl_verify_client optional_no_ca;',
+		'cors_report; # HERE', "0 warn $open"],
+	['another password than none', $zone, 'listen *:%%PORT_8081%%; auth_basic a;',
+		'auth_basic off; auth_request off; cors_report; # HERE', "0 warn $open"],
+	['an address or a password', $zone, 'listen *:%%PORT_8081%%;',
+		'satisfy any; allow all; auth_basic a; auth_basic_user_file b; cors_report; # HERE',
+		"0 warn $open"],
+	['deny limited to methods', $zone, 'listen *:%%PORT_8081%%;',
+		"limit_except GET { deny all; }\ncors_report; # HERE", "0 warn $open"],
+	['a condition that rewrites', $zone, 'listen *:%%PORT_8081%%;',
+		"if (\$arg_a) { set \$a b; }\ncors_report; # HERE", "0 warn $open"],
+
+	['deny before a password that is off', $zone, 'listen *:%%PORT_8081%%;',
+		'deny all; auth_basic off; cors_report;', '0'],
+	['allow all after deny', $zone, 'listen *:%%PORT_8081%%;', 'deny all; allow all; cors_report;', '0'],
+	['allow all with a password', $zone, 'listen *:%%PORT_8081%%;',
+		'allow all; auth_basic a; auth_basic_user_file b; cors_report;', '0'],
+	['some addresses or a password', $zone, 'listen *:%%PORT_8081%%;',
+		'satisfy any; allow 10.0.0.0/8; auth_basic a; auth_basic_user_file b; cors_report;', '0'],
+	['auth_request', $zone, 'listen *:%%PORT_8081%%;', 'auth_request /auth; cors_report;', '0'],
+	['a condition that returns', $zone, 'listen *:%%PORT_8081%%;',
+		'if ($http_x_key != a) { return 403; } cors_report;', '0'],
+	['a condition of the server', $zone, 'listen *:%%PORT_8081%%; if ($http_x_key != a) { return 403; }',
+		'cors_report;', '0'],
 	['deny', $zone, 'listen *:%%PORT_8081%%;', 'allow 10.0.0.0/8; deny all; cors_report;', '0'],
 	['deny in the server', $zone, 'listen *:%%PORT_8081%%; deny all;', 'cors_report;', '0'],
 	['deny in http', "$zone deny all;", 'listen *:%%PORT_8081%%;', 'cors_report;', '0'],

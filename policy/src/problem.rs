@@ -252,7 +252,7 @@ reasons! {
     /// An expression that is too large to be compiled at all.
     error ExpressionTooLarge => "is too large: it takes more than 1 MiB before any automaton is built; write it with fewer or smaller counted repetitions",
     /// An expression whose automaton is too large to be built when the configuration is read.
-    warning ExpressionLazy => "is large: its automaton, of more than 4 MiB, is built while requests are matched, which is slower, and whom it lets in is not checked; write it with smaller repetitions",
+    warning ExpressionLazy => "is large: its automaton takes more than 4 MiB, so that it is built while requests are matched, which is slower, and is not checked for origins that it should not allow; write smaller repetitions",
     /// An expression that is not UTF-8.
     error ExpressionNotUtf8 => "is not valid UTF-8",
     /// `https://*.example.com` in `cors_allow_origin_regex`

@@ -66,13 +66,35 @@ struct Settings {
     keeps_fields: bool,
     is_dry_run: bool,
     bypasses: bool,
-    /// Whether there is something that not every request passes.
-    is_restricted: bool,
+    /// Whether `return` in an `if`, which only some requests get, may be what keeps others out.
+    is_guarded: bool,
+    is_internal: bool,
+    access: Access,
+    /// Whether `access` is of this level: its first line replaces what is inherited.
+    has_own_access: bool,
+    /// `auth_basic` and the like: the directives that are on.
+    authenticates: Vec<Vec<u8>>,
+    /// `satisfy any`
+    satisfies_any: bool,
     /// Whether all addresses that the server listens on are this machine's own; `None` if none is given.
     is_local: Option<bool>,
 }
 
+/// What the `allow` and `deny` of a level do with addresses that they do not name.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Access {
+    #[default]
+    Undecided,
+    Allowed,
+    Denied,
+}
+
 impl Settings {
+    /// What a level within this one begins with.
+    fn inherited(&self) -> Self {
+        Self { has_own_access: false, ..self.clone() }
+    }
+
     fn note(&mut self, directive: &[u8], value: &[u8]) {
         let is_on = value.eq_ignore_ascii_case(b"on");
         match directive {
@@ -82,15 +104,47 @@ impl Settings {
             b"cors_override" => self.keeps_fields = !is_on,
             b"cors_dry_run" => self.is_dry_run = is_on,
             b"cors_bypass" => self.bypasses = !value.is_empty(),
-            // `allow` alone restricts nothing.
-            b"deny" | b"internal" => self.is_restricted = true,
-            b"auth_basic" | b"auth_request" | b"auth_jwt" | b"ssl_verify_client" => {
-                self.is_restricted = value != b"off"
+            b"internal" => self.is_internal = true,
+            b"allow" => self.note_access(value, Access::Allowed),
+            b"deny" => self.note_access(value, Access::Denied),
+            b"satisfy" => self.satisfies_any = value == b"any",
+            b"auth_basic" | b"auth_request" | b"auth_jwt" | b"auth_oidc" => {
+                self.authenticate(directive, value != b"off")
             }
+            // Requests without a certificate pass `optional`.
+            b"ssl_verify_client" => self.authenticate(directive, value == b"on"),
             b"listen" => self.is_local = Some(self.is_local.unwrap_or(true) && is_of_this_machine(value)),
-            _ if directive.starts_with(b"access_by_lua") => self.is_restricted = true,
+            _ if directive.starts_with(b"access_by_lua") => self.authenticate(directive, true),
             _ => {}
         }
+    }
+
+    fn note_access(&mut self, address: &[u8], access: Access) {
+        if !self.has_own_access {
+            self.has_own_access = true;
+            self.access = Access::Undecided;
+        }
+        // The first line that names an address decides.
+        if self.access == Access::Undecided && matches!(address, b"all" | b"0.0.0.0/0" | b"::/0") {
+            self.access = access;
+        }
+    }
+
+    fn authenticate(&mut self, directive: &[u8], is_on: bool) {
+        self.authenticates.retain(|other| other != directive);
+        if is_on {
+            self.authenticates.push(directive.to_vec());
+        }
+    }
+
+    /// Whether any client gets a response.
+    fn is_open(&self) -> bool {
+        let is_passed = match self.access {
+            Access::Denied => false,
+            Access::Allowed if self.satisfies_any => true,
+            _ => self.authenticates.is_empty(),
+        };
+        is_passed && !self.is_internal && !self.is_guarded && self.is_local != Some(true)
     }
 
     fn replaces_fields(&self) -> bool {
@@ -153,10 +207,12 @@ impl Search<'_> {
                     let is_level =
                         matches!(name.as_slice(), b"http" | b"server" | b"location" | b"if" | b"limit_except");
                     if name.ends_with(b"_by_lua_block") {
+                        level.settings.note(name, b"");
                         reader.skip_lua()?;
                     } else {
                         let start = (reader.at, reader.line);
-                        reader.skip_block()?;
+                        let returns = reader.skip_block()?;
+                        level.settings.is_guarded |= returns && name == b"if";
                         if is_level {
                             blocks.push(start);
                         }
@@ -167,7 +223,7 @@ impl Search<'_> {
             }
         };
         for (at, line) in blocks {
-            let mut inner = Level { settings: level.settings.clone(), ..Level::default() };
+            let mut inner = Level { settings: level.settings.inherited(), ..Level::default() };
             let mut reader = Reader { text: reader.text, at, line };
             self.read_level(&mut reader, file, &mut inner, depth)?;
             self.add(inner);
@@ -176,7 +232,7 @@ impl Search<'_> {
     }
 
     fn add(&mut self, level: Level) {
-        if !level.settings.is_restricted && level.settings.is_local != Some(true) {
+        if level.settings.is_open() {
             self.found.open_reports.extend(level.report);
         }
         if !level.settings.replaces_fields() {
@@ -354,8 +410,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Skips a block whose `{` has been read.
-    fn skip_block(&mut self) -> Option<()> {
+    /// Skips a block whose `{` has been read, and says whether it contains `return`.
+    fn skip_block(&mut self) -> Option<bool> {
+        let mut returns = false;
         let mut depth = 1;
         while depth > 0 {
             match self.directive()? {
@@ -364,11 +421,11 @@ impl Reader<'_> {
                 }
                 (_, End::Open) => depth += 1,
                 (_, End::Close) => depth -= 1,
-                (_, End::Semicolon) => {}
+                (words, End::Semicolon) => returns |= words.first().is_some_and(|name| name == b"return"),
                 (_, End::File) => return None,
             }
         }
-        Some(())
+        Some(returns)
     }
 
     /// Skips a block of Lua whose `{` has been read. Lua's long brackets are not looked for: what is in them may be taken for
