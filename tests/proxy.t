@@ -24,6 +24,9 @@ $t->write_file_expand('nginx.conf', <<'EOF');
 
 daemon off;
 
+# Each worker keeps connections of its own.
+worker_processes 1;
+
 events {
 }
 
