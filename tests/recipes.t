@@ -51,6 +51,7 @@ my %expected = (
 		['OPTIONS /api/', @allowed, asks('PUT'), '200 '
 			. $own =~ s/Vary.*//r . PREFLIGHT_VARY],
 		['GET /api/502', @allowed, "502 $with_cookies" . allowed($app)],
+		['OPTIONS /api/502', @allowed, asks('PUT'), '502 ' . PREFLIGHT_VARY],
 		['GET /api/', "Origin: $evil", '200 ' . VARY],
 	],
 	another => [

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(173);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(178);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -114,6 +114,14 @@ http {
 
             location /list/bypass {
                 cors_bypass 1;
+                return 200;
+            }
+
+            location /list/kept {
+                cors_override off;
+                add_header X-Status $cors_status always;
+                add_header X-Origin $cors_origin always;
+                add_header Access-Control-Allow-Origin https://other.example;
                 return 200;
             }
 
@@ -372,6 +380,8 @@ my @simple = (
 	['/list/bypass', undef, [], '', ''],
 	['/list/bypass', $app, [], 'BYPASS', ''],
 	['/list/bypass', $evil, [], 'BYPASS', ''],
+	['/list/kept', $app, [], 'ALLOWED', $app],
+	['/list/kept', $evil, [], 'DENIED', ''],
 	['/list/dry', undef, [], '', ''],
 	['/list/dry', $app, [], 'ALLOWED_DRY_RUN', ''],
 	['/list/dry', $evil, [], 'DENIED_DRY_RUN', ''],
@@ -419,6 +429,8 @@ for (@preflights) {
 
 is(header(preflight('/list/passed', $app), 'X-Origin'), '',
 	'no origin where the answer is left alone');
+is(header(get('/list/kept', $app), 'Access-Control-Allow-Origin'),
+	'https://other.example', 'the field that is kept');
 is(header(request('OPTIONS', '/list', "Origin: $app"), 'X-Status'), 'ALLOWED',
 	'no preflight');
 
