@@ -243,7 +243,7 @@ impl Follower {
     /// Looks at the file; `None` if there was a panic.
     fn step(&mut self) -> Option<()> {
         // Also if nothing has changed: reports about other files of the directory would fill the system's queue.
-        let is_being_written = self.writers.as_ref().is_some_and(Writers::are_any);
+        let is_replaced = self.writers.as_ref().is_some_and(Writers::take_note);
         // What was in force before may still be in use.
         if !self.writer.is_settled() || self.writer.is_frozen() {
             return Some(());
@@ -269,7 +269,7 @@ impl Follower {
             self.say(Level::NOTICE, format_args!("\"{}\" is there again, as it is in force", self.path.display()));
         }
         let is_new = self.last.replace(identity) != Some(identity);
-        if is_new {
+        if is_new || is_replaced {
             self.watch();
         }
         let is_refused = is_identity(&self.region, notes::REFUSED, identity);
@@ -280,7 +280,7 @@ impl Follower {
         if is_in_force || is_new || (is_refused && !may_pass) {
             return Some(());
         }
-        if is_being_written {
+        if self.is_being_written(&identity) {
             self.wait();
             return Some(());
         }
@@ -302,9 +302,15 @@ impl Follower {
 
     fn watch(&self) {
         match self.writers.as_ref().map(|writers| writers.watch(&self.path)) {
-            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => self.report_unseen(&error),
+            // That a file cannot be read at all is reported when it is tried.
+            Some(Err(error)) if disk::open(&self.path).is_ok() => self.report_unseen(&error),
             _ => {}
         }
+    }
+
+    /// Whether somebody writes, or may be writing.
+    fn is_being_written(&self, identity: &Identity) -> bool {
+        self.writers.as_ref().is_some_and(|writers| writers.are_any(identity)) && !disk::has_no_writer(&self.path)
     }
 
     /// Reports once for all files that the system does not report all writers.
@@ -335,7 +341,7 @@ impl Follower {
     fn change(&mut self, identity: Identity) -> Result<(), Failure> {
         let path = self.path.clone();
         with_contents(&path, |found, contents| {
-            if found != identity || self.writers.as_ref().is_some_and(Writers::are_any) {
+            if found != identity || self.is_being_written(&identity) {
                 return Err(Failure::Changing);
             }
             let warnings = self.check(contents)?;

@@ -24,6 +24,11 @@ impl Identity {
         Identity([of.dev(), of.ino(), of.size(), a, b, c, d])
     }
 
+    /// Whether the file is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0[2] == 0
+    }
+
     /// That of the file that a path leads to.
     pub fn of(path: &Path) -> io::Result<Identity> {
         system::metadata(path).map(|metadata| Identity::new(&metadata))
@@ -57,7 +62,10 @@ pub fn read(path: &Path, most: usize) -> Result<(Identity, Contents), NotRead> {
     let (file, metadata) = system::open(path)?;
     regular(&metadata)?;
     let size = usize::try_from(metadata.size()).ok().filter(|size| *size <= most).ok_or(NotRead::TooLarge)?;
-    let unless_written = || if system::is_open_for_writing(&file) { Err(NotRead::Changing) } else { Ok(()) };
+    let unless_written = || match system::is_open_for_writing(&file) {
+        Some(true) => Err(NotRead::Changing),
+        _ => Ok(()),
+    };
     unless_written()?;
     let contents = system::read(&file, size)?;
     unless_written()?;
@@ -76,6 +84,17 @@ pub fn open(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether the system tells this process that nobody has a file open to write to it.
+pub fn has_no_writer(path: &Path) -> bool {
+    // Others than the owner are not told. Opening it would be reported to those who watch it.
+    let is_told = |metadata: &Metadata| metadata.is_file() && system::is_owner(metadata.uid());
+    let opened = system::metadata(path).and_then(|metadata| match is_told(&metadata) {
+        true => system::open(path),
+        false => Err(io::ErrorKind::PermissionDenied.into()),
+    });
+    opened.is_ok_and(|(file, _)| system::is_open_for_writing(&file) == Some(false))
+}
+
 /// Whether every user can write to a file, or replace it in its directory.
 pub fn writable_by_all(path: &Path) -> io::Result<(bool, bool)> {
     const OTHERS_WRITE: u32 = 0o002;
@@ -91,7 +110,7 @@ pub fn writable_by_all(path: &Path) -> io::Result<(bool, bool)> {
 enum Writing {
     #[default]
     No,
-    /// Somebody who has made the file has it open.
+    /// Somebody who has made the file has it open; there may be something in it already if it was made as a link.
     Opened,
     /// Somebody has written.
     Written,
@@ -117,9 +136,15 @@ struct Watch {
     /// The numbers that the system gives to what it watches; 0 is none.
     directory: i32,
     itself: i32,
+    /// Whether the name has become that of another file than `itself` is.
+    is_replaced: bool,
     is_new: bool,
     writing: Writing,
-    /// Since when the system has not reported everything.
+    /// How many have it open, of those who have opened it since it is watched.
+    open: u32,
+    /// Whether it has just been changed without being open.
+    is_cut: bool,
+    /// Since when it is not known who writes.
     unsure: Option<Instant>,
 }
 
@@ -140,11 +165,17 @@ const MOVED_TO: u32 = 0x80;
 const CREATE: u32 = 0x100;
 const DELETE: u32 = 0x200;
 const OVERFLOW: u32 = 0x4000;
-const OF_DIRECTORY: u32 = MODIFY | CLOSE_WRITE | CLOSE_NOWRITE | OPEN | MOVED_FROM | MOVED_TO | CREATE | DELETE;
-const OF_FILE: u32 = MODIFY | CLOSE_WRITE;
+/// Not what happens to a file that had the name before, and is still open.
+const EXCL_UNLINK: u32 = 0x400_0000;
+const OF_FILE: u32 = MODIFY | CLOSE_WRITE | CLOSE_NOWRITE | OPEN;
+const OF_DIRECTORY: u32 = OF_FILE | MOVED_FROM | MOVED_TO | CREATE | DELETE;
 
-/// For how long a file may be being written, after the system has had more to report than it keeps.
+/// For how long a file may be being written after it is not known who does: a file was changed without being open (`truncate`, or somebody
+/// who has opened it earlier), or the system has had more to report than it keeps.
 const UNSURE: Duration = Duration::from_secs(5);
+
+/// In which time two things are reported that happen together.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// The size of a report without its name.
 const REPORT: usize = 16;
@@ -197,7 +228,7 @@ impl Writers {
         let file = system::resolve(path)?;
         loop {
             let removals = self.notices.watches().removals;
-            let directory = system::add_notice(from, file.parent().unwrap_or(&file), OF_DIRECTORY);
+            let directory = system::add_notice(from, file.parent().unwrap_or(&file), OF_DIRECTORY | EXCL_UNLINK);
             let itself = system::add_notice(from, &file, OF_FILE);
 
             let mut watches = self.notices.watches();
@@ -208,6 +239,7 @@ impl Writers {
                 *watch =
                     Watch { file: file.clone(), directory: watch.directory, itself: watch.itself, ..Watch::default() };
             }
+            watch.is_replaced = false;
             let number = |added: &io::Result<i32>| *added.as_ref().unwrap_or(&0);
             let before = [
                 mem::replace(&mut watch.directory, number(&directory)),
@@ -225,13 +257,24 @@ impl Writers {
         }
     }
 
-    /// Whether somebody writes, or may be writing.
-    pub fn are_any(&self) -> bool {
+    /// Takes note of what the system has reported. Returns whether the file is to be watched anew.
+    pub fn take_note(&self) -> bool {
+        let mut watches = self.notices.watches();
+        self.notices.read(&mut watches);
+        watches.files[self.at].is_replaced
+    }
+
+    /// Whether somebody writes, or may be writing, to the file with this `identity`.
+    pub fn are_any(&self, identity: &Identity) -> bool {
         let mut watches = self.notices.watches();
         self.notices.read(&mut watches);
         let watch = &mut watches.files[self.at];
         watch.unsure = watch.unsure.filter(|since| since.elapsed() < UNSURE);
-        watch.writing != Writing::No || watch.unsure.is_some()
+        match watch.writing {
+            Writing::Written => true,
+            Writing::Opened if identity.is_empty() => true,
+            _ => watch.unsure.is_some(),
+        }
     }
 }
 
@@ -240,20 +283,45 @@ impl Watch {
     fn note(&mut self, number: i32, name: &OsStr, event: u32) {
         if event & OVERFLOW != 0 {
             // Who has begun or ended to write is not known any more.
-            (self.is_new, self.writing) = (false, Writing::No);
+            (self.is_new, self.writing, self.open) = (false, Writing::No, 0);
             self.unsure.get_or_insert_with(Instant::now);
         }
-        if number != self.itself && (number != self.directory || self.file.file_name() != Some(name)) {
+        let is_itself = number == self.itself && !self.is_replaced;
+        if !is_itself && (number != self.directory || self.file.file_name() != Some(name)) {
             return;
         }
-        match event & OF_DIRECTORY {
-            MODIFY => self.writing = Writing::Written,
-            // A hard link is made without being opened.
-            CREATE => self.is_new = true,
-            OPEN if self.is_new => (self.is_new, self.writing) = (false, Writing::Opened),
-            CLOSE_NOWRITE if self.writing == Writing::Opened => self.writing = Writing::No,
-            CLOSE_WRITE | MOVED_FROM | MOVED_TO | DELETE => {
+        let event = event & OF_DIRECTORY;
+        let was_cut = mem::replace(&mut self.is_cut, event == MODIFY && self.open == 0);
+        match event {
+            MODIFY if self.open > 0 => self.writing = Writing::Written,
+            MODIFY => self.unsure = Some(Instant::now()),
+            OPEN => {
+                self.open += 1;
+                // Opening a file may empty it, which is reported before.
+                if was_cut && self.unsure.is_some_and(|since| since.elapsed() < AT_ONCE) {
+                    self.writing = Writing::Written;
+                } else if self.is_new {
+                    self.writing = Writing::Opened;
+                }
+                self.is_new = false;
+            }
+            CLOSE_NOWRITE => {
+                self.open = self.open.saturating_sub(1);
+                if self.open == 0 {
+                    if self.writing == Writing::Written {
+                        self.unsure = Some(Instant::now());
+                    }
+                    self.writing = Writing::No;
+                }
+            }
+            CLOSE_WRITE => {
+                self.open = self.open.saturating_sub(1);
                 (self.is_new, self.writing, self.unsure) = (false, Writing::No, None);
+            }
+            // The name is that of another file, or of none. A hard link is made without being opened.
+            CREATE | MOVED_FROM | MOVED_TO | DELETE => {
+                (self.is_replaced, self.is_new, self.open) = (true, event == CREATE, 0);
+                (self.writing, self.unsure) = (Writing::No, None);
             }
             _ => {}
         }

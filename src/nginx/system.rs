@@ -213,10 +213,10 @@ pub fn read(mut file: &File, size: usize) -> io::Result<Contents> {
     Ok(contents)
 }
 
-/// Whether the system says that somebody has a file open to write to it. It says so for local file systems, to the owner of the file and
-/// to privileged processes, by granting no lease.
+/// Whether somebody has a file open to write to it. The system says so for local file systems, to the owner of the file and to privileged
+/// processes, by granting a lease or not.
 #[cfg(target_os = "linux")]
-pub fn is_open_for_writing(file: &File) -> bool {
+pub fn is_open_for_writing(file: &File) -> Option<bool> {
     // Not in the crate. <https://man7.org/linux/man-pages/man2/F_GETSIG.2const.html>
     const F_SETSIG: c_int = 10;
     // SAFETY: it takes numbers alone.
@@ -228,12 +228,22 @@ pub fn is_open_for_writing(file: &File) -> bool {
         // SAFETY: as above. The lease also ends with the file.
         unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
     }
-    lease.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    match lease {
+        Ok(_) => Some(false),
+        Err(error) => (error.kind() == ErrorKind::WouldBlock).then_some(true),
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub fn is_open_for_writing(_: &File) -> bool {
-    false
+pub fn is_open_for_writing(_: &File) -> Option<bool> {
+    None
+}
+
+/// Whether this process has the rights of a file's owner.
+pub fn is_owner(user: u32) -> bool {
+    // SAFETY: it takes nothing, and cannot fail.
+    let own = unsafe { libc::geteuid() };
+    own == 0 || own == user
 }
 
 /// Where the system reports what happens to files; reading does not wait.
