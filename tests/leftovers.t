@@ -88,6 +88,11 @@ my @cases = (
 	['enforcement', [LOCATION => "cors_enforce on; $line # 1"], [1, $said]],
 	['within if', [LOCATION => "$origin if (\$arg_a) { $line # 1\n}"], [1, $said]],
 
+	['two in a line', [LOCATION => "$origin $line $credentials # 1\n$line # 2"],
+		[1, $said, 'the line, and line LINE2']],
+	['cors off below, and a line there', [SERVER => $origin, LOCATION => "$line # 1",
+		OTHER => "cors off; $line"], [1, $said]],
+
 	['no policy', [LOCATION => $line]],
 	['a policy elsewhere', [LOCATION => $line, OTHER => $origin]],
 	['a policy below', [SERVER => $line, OTHER => $origin]],
@@ -95,6 +100,12 @@ my @cases = (
 	['cors_override off', [LOCATION => "$origin cors_override off; $line"]],
 	['cors_dry_run on', [HTTP => 'cors_dry_run on;', LOCATION => "$origin $line"]],
 	['cors_bypass', [LOCATION => "$origin cors_bypass \$arg_a; $line"]],
+	['cors_preflight off', [LOCATION => "$origin cors_preflight off; $line"]],
+	['cors off below', [SERVER => "$origin $line", OTHER => 'cors off;']],
+	['cors_override off below', [SERVER => "$origin $line", OTHER => 'cors_override off;']],
+	['cors_bypass below', [HTTP => "$origin $line", OTHER => 'cors_bypass $arg_a;']],
+	['cors_preflight off further below', [SERVER => "$origin $line",
+		OTHER => 'location /other/a { cors_preflight off; }']],
 	['a comment', [LOCATION => "$origin # $line\n"]],
 	['no directives in map', [HTTP => "$origin map \$uri \$add { add_header Access-Control-Allow-Origin; }"]],
 	['${variables}', [LOCATION => "$origin set \$a \"\${uri}{\"; set \$b \${uri}x; $line # 1"],
@@ -114,7 +125,13 @@ my $lua = "$places/ngx_http_lua_module.so";
 push @cases,
 	['more_set_headers', [MAIN => "load_module $more;",
 		LOCATION => "$origin more_set_headers 'X-A: b' 'Access-Control-Allow-Origin: *'; # 1"],
+		[1, 'more_set_headers Access-Control-Allow-Origin', 'this header from the line']],
+	['more_set_headers with nothing else', [MAIN => "load_module $more;",
+		LOCATION => "$origin more_set_headers 'Access-Control-Allow-Origin: *' 'Vary: Origin'; # 1"],
 		[1, 'more_set_headers Access-Control-Allow-Origin']],
+	['more_set_headers and a line', [MAIN => "load_module $more;",
+		LOCATION => "$origin more_set_headers -s 404 'Access-Control-Allow-Origin: *'; # 1\n$line # 2"],
+		[1, 'more_set_headers Access-Control-Allow-Origin', 'this header from the line'], [2, $said]],
 	['more_clear_headers', [MAIN => "load_module $more;",
 		LOCATION => "$origin more_clear_headers Access-Control-Allow-Origin; # 1"],
 		[1, 'more_clear_headers Access-Control-Allow-Origin']]
@@ -123,6 +140,9 @@ push @cases,
 push @cases,
 	['Lua', [MAIN => "load_module $places/ndk_http_module.so; load_module $lua;",
 		LOCATION => "$origin content_by_lua_block { -- it's }\n local a = {'}', \"{\"} }\n$line # 1"],
+		[1, $said]],
+	['long brackets of Lua', [MAIN => "load_module $places/ndk_http_module.so; load_module $lua;",
+		LOCATION => "$origin content_by_lua_block { local a = [==[ } \" ]] ]==] --[[ {\n\" ]]\n}\n$line # 1"],
 		[1, $said]]
 	if $is_packaged && -e $lua;
 

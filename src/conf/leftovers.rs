@@ -19,6 +19,8 @@ pub struct Leftovers {
     pub line: usize,
     /// The directive and the header of the first.
     pub first: String,
+    /// Whether its line does more.
+    pub is_part: bool,
     /// The lines of the others.
     pub others: Vec<usize>,
 }
@@ -64,6 +66,7 @@ struct Settings {
     enforces: bool,
     is_off: bool,
     keeps_fields: bool,
+    leaves_preflights: bool,
     is_dry_run: bool,
     bypasses: bool,
     /// Whether `return` in an `if`, which only some requests get, may be what keeps others out.
@@ -102,6 +105,7 @@ impl Settings {
             b"cors_enforce" => self.enforces = is_on,
             b"cors" => self.is_off = !is_on,
             b"cors_override" => self.keeps_fields = !is_on,
+            b"cors_preflight" => self.leaves_preflights = !is_on,
             b"cors_dry_run" => self.is_dry_run = is_on,
             b"cors_bypass" => self.bypasses = !value.is_empty(),
             b"internal" => self.is_internal = true,
@@ -149,7 +153,7 @@ impl Settings {
 
     fn replaces_fields(&self) -> bool {
         let is_active = !self.is_off && (self.has_origins || self.enforces);
-        is_active && !self.keeps_fields && !self.is_dry_run && !self.bypasses
+        is_active && !self.keeps_fields && !self.leaves_preflights && !self.is_dry_run && !self.bypasses
     }
 }
 
@@ -158,11 +162,28 @@ fn is_of_this_machine(address: &[u8]) -> bool {
     ["unix:", "127.", "localhost", "[::1]"].iter().any(|start| address.starts_with(start.as_bytes()))
 }
 
+/// A line of another module.
+struct Superfluous {
+    file: String,
+    line: usize,
+    what: What,
+}
+
+/// What is superfluous in a line.
+struct What {
+    /// The directive and the header.
+    text: String,
+    /// Whether the line does something else as well.
+    is_part: bool,
+}
+
 #[derive(Default)]
 struct Level {
     settings: Settings,
-    /// Lines of others: the file, the line, and what is there.
-    lines: Vec<(String, usize, String)>,
+    /// Lines of others.
+    lines: Vec<Superfluous>,
+    /// Whether a level within this one, which may inherit its lines, does not replace fields.
+    is_left_within: bool,
     /// The file and the line of a `cors_report`.
     report: Option<(String, usize)>,
 }
@@ -200,7 +221,7 @@ impl Search<'_> {
                         level.report = Some((file.display().to_string(), reader.line));
                     }
                     if let Some(what) = superfluous(&words) {
-                        level.lines.push((file.display().to_string(), reader.line, what));
+                        level.lines.push(Superfluous { file: file.display().to_string(), line: reader.line, what });
                     }
                 }
                 (End::Open, Some(name)) => {
@@ -226,6 +247,7 @@ impl Search<'_> {
             let mut inner = Level { settings: level.settings.inherited(), ..Level::default() };
             let mut reader = Reader { text: reader.text, at, line };
             self.read_level(&mut reader, file, &mut inner, depth)?;
+            level.is_left_within |= inner.is_left_within || !inner.settings.replaces_fields();
             self.add(inner);
         }
         Some(end)
@@ -235,13 +257,19 @@ impl Search<'_> {
         if level.settings.is_open() {
             self.found.open_reports.extend(level.report);
         }
-        if !level.settings.replaces_fields() {
+        if !level.settings.replaces_fields() || level.is_left_within {
             return;
         }
-        let mut lines = level.lines.into_iter();
-        if let Some((file, line, first)) = lines.next() {
-            let others = lines.filter(|(other, ..)| *other == file).map(|(_, line, _)| line).collect();
-            self.found.leftovers.push(Leftovers { file, line, first, others });
+        let (parts, whole): (Vec<_>, Vec<_>) = level.lines.into_iter().partition(|line| line.what.is_part);
+        for Superfluous { file, line, what: What { text: first, is_part } } in parts {
+            self.found.leftovers.push(Leftovers { file, line, first, is_part, others: Vec::new() });
+        }
+        let mut whole = whole.into_iter();
+        if let Some(Superfluous { file, line, what: What { text: first, is_part } }) = whole.next() {
+            let mut others: Vec<_> = whole.filter(|other| other.file == file).map(|other| other.line).collect();
+            others.retain(|other| *other != line);
+            others.dedup();
+            self.found.leftovers.push(Leftovers { file, line, first, is_part, others });
         }
     }
 
@@ -278,12 +306,12 @@ fn matches(pattern: &str, name: &str) -> bool {
     rest.ends_with(last) && (pattern.starts_with('.') || !name.starts_with('.'))
 }
 
-/// The directive and the header, if a directive sets or removes a header that a policy writes.
-fn superfluous(words: &[Vec<u8>]) -> Option<String> {
-    let (name, header) = (words.first()?, words.get(1)?);
-    let shown = |header: &[u8]| {
+/// What is superfluous in a directive, if it sets or removes a header that a policy writes.
+fn superfluous(words: &[Vec<u8>]) -> Option<What> {
+    let (name, arguments) = words.split_first()?;
+    let what = |header: &[u8], is_part| {
         let header: String = header.iter().map(|&b| char::from(b)).take(64).collect();
-        Some(format!("{} {header}", String::from_utf8_lossy(name)))
+        Some(What { text: format!("{} {header}", String::from_utf8_lossy(name)), is_part })
     };
     let is_cors = |header: &[u8]| header.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"access-control-"));
     let is_vary = |header: &[u8], value: &[u8]| {
@@ -292,35 +320,26 @@ fn superfluous(words: &[Vec<u8>]) -> Option<String> {
         let is_ours = |word: &[u8]| of_preflights.iter().any(|name| word.eq_ignore_ascii_case(name));
         header.eq_ignore_ascii_case(b"vary") && list::elements(value).count() > 0 && list::elements(value).all(is_ours)
     };
+    let header = arguments.first()?;
     match name.as_slice() {
         b"add_header" => {
-            let value = words.get(2).map_or(&b""[..], Vec::as_slice);
-            if is_cors(header) || is_vary(header, value) {
-                shown(header)
-            } else {
-                None
-            }
+            let value = arguments.get(1).map_or(&b""[..], Vec::as_slice);
+            (is_cors(header) || is_vary(header, value)).then(|| what(header, false)).flatten()
         }
         b"more_set_headers" | b"more_clear_headers" => {
-            let is_ours = |field: &[u8]| {
+            let is_ours = |field: &Vec<u8>| {
                 let mut parts = field.splitn(2, |&b| b == b':');
                 let (header, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
                 is_cors(list::trim(header)) || (name == b"more_set_headers" && is_vary(list::trim(header), value))
             };
-            let field = words[1..].iter().find(|word| is_ours(word))?;
-            shown(list::trim(field.split(|&b| b == b':').next()?))
+            let field = arguments.iter().find(|field| is_ours(field))?;
+            what(list::trim(field.split(|&b| b == b':').next()?), !arguments.iter().all(is_ours))
         }
         b"proxy_hide_header"
         | b"fastcgi_hide_header"
         | b"uwsgi_hide_header"
         | b"scgi_hide_header"
-        | b"grpc_hide_header" => {
-            if is_cors(header) {
-                shown(header)
-            } else {
-                None
-            }
-        }
+        | b"grpc_hide_header" => is_cors(header).then(|| what(header, false)).flatten(),
         _ => None,
     }
 }
@@ -428,23 +447,39 @@ impl Reader<'_> {
         Some(returns)
     }
 
-    /// Skips a block of Lua whose `{` has been read. Lua's long brackets are not looked for: what is in them may be taken for
-    /// code.
+    /// Skips a block of Lua whose `{` has been read.
     fn skip_lua(&mut self) -> Option<()> {
         let mut depth = 1;
         while depth > 0 {
             match self.peek()? {
                 b'"' | b'\'' => drop(self.quoted()?),
                 b'-' if self.text.get(self.at + 1) == Some(&b'-') => {
-                    while self.peek()? != b'\n' {
-                        self.take();
+                    self.at += 2;
+                    if self.skip_long_bracket().is_none() {
+                        while self.peek()? != b'\n' {
+                            self.take();
+                        }
                     }
                 }
+                b'[' if self.skip_long_bracket().is_some() => {}
                 b => {
                     self.take();
                     depth += i32::from(b == b'{') - i32::from(b == b'}');
                 }
             }
+        }
+        Some(())
+    }
+
+    /// Skips a string of Lua in long brackets (`[[...]]`, `[=[...]=]`), if there is one.
+    fn skip_long_bracket(&mut self) -> Option<()> {
+        let rest = self.text.get(self.at..)?.strip_prefix(b"[")?;
+        let level = rest.iter().take_while(|b| **b == b'=').count();
+        rest.get(level..)?.strip_prefix(b"[")?;
+        let end = [b"]", &rest[..level], b"]"].concat();
+        let length = rest.windows(end.len()).position(|window| window == end)? + 1 + end.len();
+        for _ in 0..length {
+            self.take();
         }
         Some(())
     }

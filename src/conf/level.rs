@@ -210,10 +210,11 @@ impl MainConf {
             let problem = Problem::new(b"cors_report", Reason::OpenReport);
             self.messages.report(cf.log(), None, &problem, &Place::new(&file, line));
         }
-        for Leftovers { file, line, first, others } in leftovers {
+        for Leftovers { file, line, first, is_part, others } in leftovers {
             let numbers: Vec<_> = others.iter().take(MOST_LINES).map(usize::to_string).collect();
             let more = if others.len() > MOST_LINES { ", ..." } else { "" };
             let lines = match numbers.len() {
+                0 if is_part => "this header from the line".to_owned(),
                 0 => "the line".to_owned(),
                 1 => format!("the line, and line {}", numbers[0]),
                 _ => format!("the line, and lines {}{more}", numbers.join(", ")),
