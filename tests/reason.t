@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(30);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(31);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -93,6 +93,11 @@ http {
             return 200;
         }
 
+        location /file {
+            cors_allow_origin_file list;
+            return 200;
+        }
+
         location /enforce {
             cors_allow_origin https://app.example.com;
             cors_enforce on;
@@ -120,6 +125,7 @@ http {
 
 EOF
 
+$t->write_file('list', "https://app.example.com\n");
 $t->run();
 
 ###############################################################################
@@ -168,6 +174,8 @@ is(reason('/capture/app', 'https://other.example'), "origin \"https://other.exam
 	'a capture of another location');
 is(reason('/expression', 'http://app.example.com'), "origin \"http://app.example.com\" $list",
 	'an expression');
+is(reason('/file', 'https://b.example'), 'origin "https://b.example" is not allowed by cors_allow_origin, '
+	. 'cors_allow_origin_regex or cors_allow_origin_file', 'a file');
 is(reason('/', 'null') =~ s/;.*//r, 'origin "null" is not allowed by cors_allow_origin', 'null');
 is(reason('/', "https://\"\xff"), "origin \"https://\\x22\\xFF\" $list", 'escaped');
 is(reason('/enforce', 'https://app.example.com:1'),

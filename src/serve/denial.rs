@@ -135,7 +135,11 @@ impl fmt::Display for Line<'_, '_> {
             ),
             (Field::One(origin), _) => {
                 let origin = Escaped(origin);
-                write!(f, "origin \"{origin}\" is not allowed by cors_allow_origin or cors_allow_origin_regex")
+                let directives = match self.policy.rules.files.is_empty() {
+                    true => "cors_allow_origin or cors_allow_origin_regex",
+                    false => "cors_allow_origin, cors_allow_origin_regex or cors_allow_origin_file",
+                };
+                write!(f, "origin \"{origin}\" is not allowed by {directives}")
             }
             (Field::Many, _) => f.write_str("several Origin fields are not allowed"),
             (Field::Absent, site) => {
