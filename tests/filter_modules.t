@@ -57,6 +57,12 @@ my @cases = ((grep { $_->[0] =~ /^(?:gzip|charset|ssi)$/
 	|| $t->has_module($_->[0]) } @own),
 	grep { $loads && !grep { !-e "$places/$_" } split ' ', $_->[1] } @others);
 
+my @lua = $loads && -e "$places/ngx_http_lua_module.so" ? (
+	['', 'rewrite_by_lua_block', 403],
+	['rewrite_by_lua_no_postpone on;', 'rewrite_by_lua_block', 200],
+	['', 'server_rewrite_by_lua_block', 200],
+) : ();
+
 my @kinds = (
 	['allowed preflight', ['OPTIONS', "Origin: $a",
 		'Access-Control-Request-Method: PUT'], undef],
@@ -67,7 +73,7 @@ my @kinds = (
 	['rejected HEAD', ['HEAD', "Origin: $evil"], 403],
 );
 
-$t->plan(@cases * 4 * 3 * @kinds + 1);
+$t->plan(@cases * 4 * 3 * @kinds + @lua + 1);
 
 cmp_ok(scalar @cases, '>', 3, 'there are filters');
 
@@ -177,7 +183,8 @@ EOF
 			my $s = connection();
 			my $r = exchange($s, $method, $uri, "Host: $host", @fields);
 			$expected //= $status;
-			$expected = qr/\d+/ if $holds_back{$name};
+			$expected = $directives !~ /image_filter size|xslt/ && $what eq 'allowed preflight'
+				&& $uri ne '/elsewhere' ? 415 : qr/\d+/ if $holds_back{$name};
 			like(cors($r) =~ s/ .*//r, qr/^$expected$/, $test);
 
 			unlike($r, qr/there$/, "$test: not redirected");
@@ -190,6 +197,49 @@ EOF
 		}
 	}
 
+	$t->stop();
+}
+
+# Lua, by default, and where it runs before the module
+
+for my $place (@lua) {
+	my ($setting, $directive, $expected) = @$place;
+
+	$t->write_file_expand('nginx.conf', <<'EOF' =~ s/SETTING/$setting/r =~ s/BY_LUA/$directive/r =~ s/PLACES/$places/gr);
+
+%%TEST_GLOBALS%%
+
+load_module PLACES/ndk_http_module.so;
+load_module PLACES/ngx_http_lua_module.so;
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    SETTING
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        cors_allow_origin https://a.example;
+        cors_enforce      on;
+
+        BY_LUA { ngx.req.set_header("Origin", "https://a.example") }
+
+        location / {
+            return 200;
+        }
+    }
+}
+
+EOF
+	$t->run();
+	is(cors(request('GET', '/', "Origin: $evil")) =~ s/ .*//r, $expected, "Lua: $setting $directive");
 	$t->stop();
 }
 
