@@ -137,8 +137,8 @@ fn varies(response: &Response) -> bool {
 mod tests {
     use super::*;
 
-    /// A server that allows what a function says, and whether it says that its answers vary.
-    struct Server(fn(&str) -> Option<String>, bool, bool);
+    /// A server that allows what a function says, with a `Vary`, and with credentials or not.
+    struct Server(fn(&str) -> Option<String>, &'static str, bool);
 
     impl Transport for Server {
         fn send(&mut self, request: &Request) -> Result<Response, Failure> {
@@ -151,24 +151,29 @@ mod tests {
                     fields.push(("Access-Control-Allow-Credentials".to_owned(), b"true".to_vec()));
                 }
             }
-            if self.1 {
-                fields.push(("Vary".to_owned(), b"Accept, origin".to_vec()));
+            if !self.1.is_empty() {
+                fields.push(("Vary".to_owned(), self.1.as_bytes().to_vec()));
             }
             Ok(Response { version: String::new(), status: 200, fields, trouble: None })
         }
     }
 
     fn codes(allows: fn(&str) -> Option<String>, varies: bool, credentials: bool) -> String {
+        let vary = if varies { "Accept, origin" } else { "" };
+        codes_for("https://app.example.com", &mut Server(allows, vary, credentials), credentials)
+    }
+
+    fn codes_for(origin: &str, server: &mut Server, credentials: bool) -> String {
         let wanted = Fetch {
             url: Url::parse("https://api.example.com/").unwrap(),
-            origin: "https://app.example.com".to_owned(),
+            origin: origin.to_owned(),
             method: "GET".to_owned(),
             headers: Vec::new(),
             credentials,
             cookie: None,
             body: None,
         };
-        let findings = audit(&wanted, &mut Server(allows, varies, credentials)).unwrap();
+        let findings = audit(&wanted, server).unwrap();
         findings.iter().map(|finding| finding.code).collect::<Vec<_>>().join(" ")
     }
 
@@ -188,5 +193,11 @@ mod tests {
         assert_eq!(codes(|o| if_so(o, o == "https://app.example.com"), false, true), "no-vary");
         assert_eq!(codes(|_| Some("https://app.example.com".to_owned()), false, true), "no-vary");
         assert_eq!(codes(|_| None, false, true), "");
+        assert_eq!(codes(|o| (!o.is_empty()).then(|| "*".to_owned()), false, false), "no-vary");
+        let own: fn(&str) -> _ = |o| if_so(o, o == "https://app.example.com");
+        assert_eq!(codes_for("https://app.example.com", &mut Server(own, "Accept", true), true), "no-vary");
+        assert_eq!(codes_for("https://app.example.com", &mut Server(own, "*", true), true), "");
+        let null: fn(&str) -> _ = |o| if_so(o, o == "null");
+        assert_eq!(codes_for("null", &mut Server(null, "Origin", true), true), "");
     }
 }
