@@ -144,6 +144,8 @@ struct Map<'a> {
     source: &'a str,
     default: &'a str,
     exact: HashMap<String, &'a str>,
+    /// The keys of `exact`, in the order of the file.
+    keys: Vec<String>,
     expressions: Vec<(Atom, &'a str)>,
     /// Whether it has entries that are not followed here.
     is_other: bool,
@@ -155,6 +157,7 @@ impl<'a> Map<'a> {
             source: directive.argument(1),
             default: "",
             exact: HashMap::new(),
+            keys: Vec::new(),
             expressions: Vec::new(),
             is_other: false,
         };
@@ -167,7 +170,9 @@ impl<'a> Map<'a> {
                 _ => match expression(key) {
                     Some(atom) => map.expressions.push((atom, value)),
                     None => {
-                        map.exact.insert(key.strip_prefix('\\').unwrap_or(key).to_ascii_lowercase(), value);
+                        let key = key.strip_prefix('\\').unwrap_or(key).to_ascii_lowercase();
+                        map.keys.push(key.clone());
+                        map.exact.insert(key, value);
                     }
                 },
             }
@@ -419,7 +424,7 @@ impl<'a> Run<'_, 'a> {
 
     fn look_up(&mut self, map: &Map<'a>, source: &[Piece]) -> Option<&'a str> {
         if source == [Piece::Origin] {
-            self.compared.extend(map.exact.keys().filter(|key| !key.is_empty()).map(|key| Atom::Text(key.clone())));
+            self.compared.extend(map.keys.iter().filter(|key| !key.is_empty()).map(|key| Atom::Text(key.clone())));
             self.compared.extend(map.expressions.iter().map(|(atom, _)| atom.clone()));
             let Sender::Is(known) = self.sender else { return Some(map.default) };
             return Some(
