@@ -43,3 +43,8 @@ fn check(file: &str, format: &str) {
 fn conversions_that_are_replayed() {
     check("../../tests/command/configurations.nginx", "nginx");
 }
+
+#[test]
+fn conversions_of_nginx() {
+    check("conversions/nginx.cases", "nginx");
+}

@@ -79,13 +79,23 @@ pub struct Level<'a> {
     pub blocks: Vec<&'a Directive>,
     /// Whether it has directives of the module.
     pub has_policy: bool,
+    /// Whether it has some that say who is allowed what, which blocks in it inherit.
+    pub has_rules: bool,
     /// Whether it passes requests to another server.
     pub has_upstream: bool,
     /// The first directive of headers-more that is not followed: it sets fields of some responses, or removes them.
     pub not_followed: Option<&'a Directive>,
 }
 
+/// How the names of the directives start that say who is allowed what.
+const RULES: [&str; 4] = ["cors_allow_", "cors_expose_headers", "cors_max_age", "cors_enforce"];
+
 impl<'a> Level<'a> {
+    /// The directives with its headers.
+    pub fn directives_of_headers(&self) -> impl Iterator<Item = &'a Directive> + '_ {
+        self.headers.iter().map(|header| header.directive).chain(self.not_followed)
+    }
+
     /// The level of a block.
     pub fn new(block: &'a [Directive]) -> Self {
         let mut level = Level {
@@ -93,6 +103,7 @@ impl<'a> Level<'a> {
             rewrites: Vec::new(),
             blocks: Vec::new(),
             has_policy: false,
+            has_rules: false,
             has_upstream: false,
             not_followed: None,
         };
@@ -111,7 +122,10 @@ impl<'a> Level<'a> {
                 "more_set_headers" => level.headers.extend(set_headers(directive)),
                 "set" | "return" | "rewrite" | "break" | "if" => level.rewrites.push(directive),
                 "server" | "location" if directive.block.is_some() => level.blocks.push(directive),
-                name if name == "cors" || name.starts_with("cors_") => level.has_policy = true,
+                name if name == "cors" || name.starts_with("cors_") => {
+                    level.has_policy = true;
+                    level.has_rules |= RULES.iter().any(|start| name.starts_with(start));
+                }
                 name if name.ends_with("_pass") => level.has_upstream = true,
                 _ => {}
             }
@@ -138,6 +152,11 @@ fn set_headers(directive: &Directive) -> impl Iterator<Item = Header<'_>> {
         always: true,
         is_set: true,
     })
+}
+
+/// The name of a variable: nginx takes it in any case.
+fn variable_name(argument: &str) -> String {
+    argument.trim_start_matches('$').to_ascii_lowercase()
 }
 
 struct Map<'a> {
@@ -192,9 +211,10 @@ fn expression(key: &str) -> Option<Atom> {
 
 /// The variables of a configuration, and its levels.
 pub struct Evaluator<'a> {
-    maps: HashMap<&'a str, Map<'a>>,
+    /// By the name of the variable in lower case, as in the others.
+    maps: HashMap<String, Map<'a>>,
     /// Variables that some `set` sets: nginx gives them an empty value before.
-    set: HashSet<&'a str>,
+    set: HashSet<String>,
     levels: RefCell<HashMap<usize, Rc<Level<'a>>>>,
     compiled: RefCell<HashMap<Atom, Option<Regex>>>,
 }
@@ -236,7 +256,7 @@ struct Run<'e, 'a> {
     evaluator: &'e Evaluator<'a>,
     method: &'e str,
     sender: Sender<'e>,
-    variables: HashMap<&'a str, Value>,
+    variables: HashMap<String, Value>,
     compared: Vec<Atom>,
     unknown: Vec<usize>,
 }
@@ -259,7 +279,7 @@ impl<'a> Evaluator<'a> {
 
     fn define(&mut self, directives: &'a [Directive]) {
         for directive in directives {
-            let name = directive.argument(if directive.name() == "map" { 2 } else { 1 }).trim_start_matches('$');
+            let name = variable_name(directive.argument(if directive.name() == "map" { 2 } else { 1 }));
             match (directive.name(), &directive.block) {
                 ("map", Some(_)) => {
                     self.maps.insert(name, Map::new(directive));
@@ -301,17 +321,22 @@ impl<'a> Evaluator<'a> {
         let (mut status, mut returned_by, mut inner, mut is_rewritten) = (None, None, None, false);
         'blocks: for (block, _) in blocks.iter().filter(|(_, rewrites)| *rewrites) {
             (inner, is_rewritten) = (None, false);
+            // What follows an `if` that is not known, and that may end the block.
+            let mut may_have_ended = false;
             'block: for directive in &self.level(block).rewrites {
                 let mut body = std::slice::from_ref(directive);
                 let level;
                 let mut id = None;
                 if directive.name() == "if" {
                     id = Some(directive.span.start);
-                    match run.condition(directive) {
+                    match run.condition(directive).filter(|_| !may_have_ended) {
                         Some(true) => {}
                         Some(false) => continue,
                         None => {
                             run.unknown.extend(id);
+                            let body = self.level(directive.block.as_deref().unwrap_or_default());
+                            body.rewrites.iter().for_each(|directive| run.may_set(directive));
+                            may_have_ended |= body.rewrites.iter().any(|directive| directive.name() == "break");
                             continue;
                         }
                     }
@@ -327,6 +352,7 @@ impl<'a> Evaluator<'a> {
                         }
                         "break" => break 'block,
                         "rewrite" => is_rewritten |= passes_on(directive),
+                        _ if may_have_ended => run.may_set(directive),
                         _ => run.set(directive),
                     }
                 }
@@ -335,17 +361,22 @@ impl<'a> Evaluator<'a> {
         let levels = blocks.iter().map(|(block, _)| *block).chain(inner);
         let levels: Vec<_> = levels.map(|block| self.level(block)).collect();
         let mut headers: Vec<(String, Value, bool)> = Vec::new();
-        // Each level that has `add_header` replaces what it would inherit.
+        for header in levels.iter().flat_map(|level| &level.headers).filter(|header| header.is_set) {
+            headers.retain(|(name, ..)| *name != header.name);
+            headers.push((header.name.clone(), run.value(header.value, 0), header.always));
+        }
+        // These come on top. Each level that has `add_header` replaces what it would inherit.
         if let Some(level) = levels.iter().rev().find(|level| level.headers.iter().any(|header| !header.is_set)) {
             for header in level.headers.iter().filter(|header| !header.is_set) {
                 headers.push((header.name.clone(), run.value(header.value, 0), header.always));
             }
         }
-        for header in levels.iter().flat_map(|level| &level.headers).filter(|header| header.is_set) {
-            headers.retain(|(name, ..)| *name != header.name);
-            headers.push((header.name.clone(), run.value(header.value, 0), header.always));
-        }
         Answer { status, headers, compared: run.compared, returned_by, unknown: run.unknown, is_rewritten }
+    }
+
+    /// Whether `set` gives a variable its value.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.set.contains(name)
     }
 
     /// Whether a text matches; `None` if the expression is not known to be valid.
@@ -362,7 +393,15 @@ impl<'a> Run<'_, 'a> {
     fn set(&mut self, directive: &'a Directive) {
         if directive.name() == "set" {
             let value = self.value(directive.argument(2), 0);
-            self.variables.insert(directive.argument(1).trim_start_matches('$'), value);
+            self.variables.insert(variable_name(directive.argument(1)), value);
+        }
+    }
+
+    /// What may have been set.
+    fn may_set(&mut self, directive: &Directive) {
+        if directive.name() == "set" {
+            let name = variable_name(directive.argument(1));
+            self.variables.insert(name.clone(), vec![Piece::Unknown(name)]);
         }
     }
 

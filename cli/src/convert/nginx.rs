@@ -39,8 +39,8 @@ fn clashes(scopes: &[Scope<'_>]) -> Vec<(usize, String)> {
     let mut wanted: HashMap<(usize, usize), Option<&str>> = HashMap::new();
     let mut different = HashSet::new();
     for scope in scopes {
-        for place in &scope.lines {
-            let text = scope.edits.get(place).map(|(_, text)| text.as_str());
+        for place in scope.lines.iter().chain(scope.edits.keys()) {
+            let text = scope.edits.get(place).map(|change| change.new.as_str());
             if *wanted.entry(*place).or_insert(text) != text {
                 different.insert(*place);
             }
@@ -78,8 +78,34 @@ struct Scope<'a> {
     notes: Notes,
 }
 
-/// By file and offset: the directive that is replaced, and its replacement.
-type Edits<'a> = BTreeMap<(usize, usize), (&'a Directive, String)>;
+/// A change of a file.
+struct Change<'a> {
+    /// What is taken out, if something is.
+    old: Option<&'a Directive>,
+    span: Range<usize>,
+    new: String,
+}
+
+impl<'a> Change<'a> {
+    fn replaced(directive: &'a Directive, new: String) -> Self {
+        Change { old: Some(directive), span: directive.span.clone(), new }
+    }
+
+    fn before(directive: &Directive, new: String) -> Self {
+        Change { old: None, span: directive.span.start..directive.span.start, new }
+    }
+}
+
+/// By file and offset.
+type Edits<'a> = BTreeMap<(usize, usize), Change<'a>>;
+
+/// What a block inherits.
+#[derive(Clone, Copy)]
+struct Inherited<'d> {
+    draft: &'d Draft,
+    /// Whether a block around it is without a policy.
+    is_off: bool,
+}
 
 struct Converter<'a, 'c> {
     configuration: &'a Configuration,
@@ -126,7 +152,7 @@ enum Grant {
     Odd(&'static str),
 }
 
-fn grant(answer: &Answer, sender: Sender<'_>) -> Grant {
+fn grant(answer: &Answer, sender: Sender<'_>, is_set: impl Fn(&str) -> bool) -> Grant {
     let values: Vec<&Value> = answer.values("access-control-allow-origin").collect();
     let value = match values[..] {
         [] => return Grant::None,
@@ -146,6 +172,10 @@ fn grant(answer: &Answer, sender: Sender<'_>) -> Grant {
         (None, _) if value.contains(&Piece::Origin) => {
             Grant::Odd("Access-Control-Allow-Origin has text around the origin")
         }
+        // In a location, the module decides before `set`.
+        (None, _) if value.iter().any(|piece| matches!(piece, Piece::Unknown(name) if is_set(name))) => Grant::Odd(
+            "Access-Control-Allow-Origin depends on a variable that is set under a condition that is not known",
+        ),
         (None, _) => Grant::Variable(written(value)),
     }
 }
@@ -206,9 +236,12 @@ fn varies(answer: &Answer) -> bool {
     answer.values("vary").any(|value| text(value).is_some_and(|text| text.to_ascii_lowercase().contains("origin")))
 }
 
+const NESTED: &str =
+    "The add_header lines in this block replaced those about CORS around it; the policy now applies here too";
+
 impl<'a> Converter<'a, '_> {
     /// Converts a block and those in it; `inherited` is the policy that the module would use without a change.
-    fn block(&mut self, chain: &[Block<'a>], inherited: Option<&Draft>) {
+    fn block(&mut self, chain: &[Block<'a>], inherited: Option<Inherited<'_>>) {
         let here = chain[chain.len() - 1];
         let level = self.evaluator.level(here.block);
         let lines = self.lines(&level);
@@ -220,6 +253,9 @@ impl<'a> Converter<'a, '_> {
             let refusal = match self.refused.get(&key) {
                 Some(why) => Err(why.clone()),
                 None if level.has_policy => Err("the block already has cors_* directives".to_owned()),
+                None if chain.iter().any(|block| self.evaluator.level(block.block).has_rules) => {
+                    Err("a block around already has cors_* directives".to_owned())
+                }
                 None => self.draft(chain, &place, &mut notes),
             };
             let (edits, is_converted) = match refusal {
@@ -231,7 +267,10 @@ impl<'a> Converter<'a, '_> {
                 Err(why) => {
                     notes.left("block", &place, format!("The lines about CORS stay as they are: {why}"));
                     // Those of the module would replace them.
-                    let edits = inherited.map(|_| self.cors_off(&lines)).unwrap_or_default();
+                    let edits = match inherited {
+                        Some(Inherited { is_off: false, .. }) => self.cors_off(&level, &lines, &mut notes),
+                        _ => Edits::new(),
+                    };
                     (edits, false)
                 }
             };
@@ -239,14 +278,13 @@ impl<'a> Converter<'a, '_> {
             let origins = own.iter().flat_map(|draft: &Draft| &draft.origins);
             let variables = origins.flat_map(|origin| names_in(origin)).map(|name| name.to_ascii_lowercase()).collect();
             self.scopes.push(Scope { key, is_converted, lines, edits, variables, notes });
-        } else if inherited.is_some() {
+        } else if inherited.is_some_and(|inherited| !inherited.is_off) {
             self.note_nested(here, &level);
         }
         // A block that keeps its lines ends the policy around it.
-        let passed = match (&own, lines.is_empty()) {
-            (Some(draft), _) => Some(draft),
-            (None, true) => inherited,
-            (None, false) => None,
+        let passed = match &own {
+            Some(draft) => Some(Inherited { draft, is_off: false }),
+            None => inherited.map(|inherited| Inherited { is_off: inherited.is_off || !lines.is_empty(), ..inherited }),
         };
         let inner = here.block.iter().flat_map(|directive| match (directive.name(), &directive.block) {
             ("http", Some(_)) => vec![directive],
@@ -293,16 +331,25 @@ impl<'a> Converter<'a, '_> {
             .collect();
         for directive in losing {
             let mut notes = Notes::default();
-            let text = "The add_header lines in this block replaced those about CORS around it; the policy now applies here too";
-            notes.differs("nested", &self.configuration.place_of(directive), text);
+            notes.differs("nested", &self.configuration.place_of(directive), NESTED);
             self.scopes.push(Scope { notes, ..Scope::default() });
         }
     }
 
-    fn cors_off(&self, lines: &[&'a Directive]) -> Edits<'a> {
-        let first = lines[0];
-        let written = &self.configuration.files[first.file].text[first.span.clone()];
-        BTreeMap::from([((first.file, first.span.start), (first, format!("cors off;\n{written}")))])
+    /// Ends the policy around a block. `if` cannot have directives of the module.
+    fn cors_off(&self, level: &Level<'a>, lines: &[&'a Directive], notes: &mut Notes) -> Edits<'a> {
+        let is_around = |(_, body): &(&Directive, &'a [Directive])| {
+            self.evaluator.level(body).directives_of_headers().any(|inner| std::ptr::eq(inner, lines[0]))
+        };
+        let first = match ifs(level).into_iter().find(is_around) {
+            Some((directive, _)) => {
+                let text = "Requests that no if is for had the headers around this block; cors off ends the policy for all of them";
+                notes.differs("off", &self.configuration.place_of(directive), text);
+                directive
+            }
+            None => lines[0],
+        };
+        BTreeMap::from([((first.file, first.span.start), Change::before(first, "cors off;".to_owned()))])
     }
 
     /// The policy of the innermost block of `chain`, and the `if`s that only answer preflights; or why there is none.
@@ -348,6 +395,7 @@ impl<'a> Converter<'a, '_> {
             known.push(found);
         }
         self.check_unknown(chain, &other)?;
+        self.note_unknown(chain[innermost], &other, notes);
         let is_rewritten = |answers: &Answers| answers.iter().any(|answer| answer.is_rewritten);
         let differs = known.iter().chain([&absent]).any(|answers| is_rewritten(answers) != is_rewritten(&other));
         let own = self.evaluator.level(chain[innermost].block);
@@ -370,8 +418,14 @@ impl<'a> Converter<'a, '_> {
             .chain(atoms.iter().zip(&known).map(|(atom, answers)| (Sender::Is(atom), answers)))
             .collect();
         // What the methods that scripts read responses to say, or else what preflights are told.
+        let is_set = |name: &str| self.evaluator.is_set(name);
+        // Some get an error from a `return`, and others do not.
+        let is_error = |answer: &Answer| answer.status.is_some_and(|status| status >= 400);
+        let always_errs: Vec<bool> =
+            (0..METHODS.len()).map(|at| all.iter().all(|(_, answers)| is_error(&answers[at]))).collect();
         let allowed = |(sender, answers): &(Sender<'_>, &Answers)| {
-            let mut grants: Vec<_> = answers.iter().map(|answer| grant(answer, *sender)).collect();
+            let judged = answers.iter().zip(&always_errs).filter(|(answer, errs)| **errs || !is_error(answer));
+            let mut grants: Vec<_> = judged.map(|(answer, _)| grant(answer, *sender, is_set)).collect();
             grants.retain(|grant| !matches!(grant, Grant::None | Grant::Fixed(_)));
             grants.into_iter().next()
         };
@@ -478,6 +532,16 @@ impl<'a> Converter<'a, '_> {
         Ok(())
     }
 
+    /// Notes that an `if` whose condition is not known had lost the headers around it by its own `add_header`.
+    fn note_unknown(&self, here: Block<'a>, answers: &Answers, notes: &mut Notes) {
+        for (directive, body) in ifs(&self.evaluator.level(here.block)) {
+            let is_unknown = answers.iter().any(|answer| answer.unknown.contains(&directive.span.start));
+            if is_unknown && self.evaluator.level(body).headers.iter().any(|header| !header.is_set) {
+                notes.differs("nested", &self.configuration.place_of(directive), NESTED);
+            }
+        }
+    }
+
     fn nobody(&self, atoms: &[Atom]) -> String {
         let list = atoms.iter().find_map(|atom| match atom {
             Atom::Text(text) if text.contains([',', ' ']) => Some(text.replace(',', " ")),
@@ -508,12 +572,12 @@ impl<'a> Converter<'a, '_> {
         level: &Level<'a>,
         lines: &[&'a Directive],
         draft: &Draft,
-        inherited: Option<&Draft>,
+        inherited: Option<Inherited<'_>>,
         preflight_ifs: &HashSet<usize>,
     ) -> Edits<'a> {
-        let mut edits = BTreeMap::new();
+        let mut edits = Edits::new();
         let mut remove = |directive: &'a Directive| {
-            edits.insert((directive.file, directive.span.start), (directive, String::new()));
+            edits.insert(id(directive), Change::replaced(directive, String::new()));
         };
         let headers = |level: &Level<'a>| -> Vec<(&'a Directive, bool)> {
             level.headers.iter().map(|h| (h.directive, goes_along(&h.name, h.value))).collect()
@@ -525,6 +589,8 @@ impl<'a> Converter<'a, '_> {
         }
         let mut set: Vec<&'a Directive> =
             lines.iter().copied().filter(|directive| directive.name() == "more_set_headers").collect();
+        // The `if`s that stay, by what is in them.
+        let mut around: HashMap<(usize, usize), &'a Directive> = HashMap::new();
         for (directive, body) in ifs(level) {
             let is_of_preflights = preflight_ifs.contains(&directive.span.start);
             let body_level = self.evaluator.level(body);
@@ -546,6 +612,7 @@ impl<'a> Converter<'a, '_> {
                 continue;
             }
             for (inner, goes) in headers(&body_level) {
+                around.insert(id(inner), directive);
                 if goes && inner.name() == "add_header" {
                     remove(inner);
                 }
@@ -562,12 +629,22 @@ impl<'a> Converter<'a, '_> {
             let has_more = rest.iter().any(|argument| argument.contains(':'));
             let arguments: Vec<_> = rest.iter().map(|argument| quoted(argument)).collect();
             let text = if has_more { format!("more_set_headers {};", arguments.join(" ")) } else { String::new() };
-            edits.insert((directive.file, directive.span.start), (directive, text));
+            edits.insert(id(directive), Change::replaced(directive, text));
         }
-        let policy = aligned(&draft.directives(inherited)).join("\n");
-        if let Some((_, (_, text))) = edits.iter_mut().next() {
-            let after = if text.is_empty() { String::new() } else { format!("\n{text}") };
-            *text = policy + &after;
+        let mut directives = draft.directives(inherited.map(|inherited| inherited.draft));
+        if inherited.is_some_and(|inherited| inherited.is_off) {
+            directives.insert(0, ("cors", "on".to_owned()));
+        }
+        let policy = aligned(&directives).join("\n");
+        let Some(mut first) = edits.first_entry() else { return edits };
+        match around.get(first.key()) {
+            // `if` cannot have directives of the module.
+            Some(directive) => _ = edits.insert(id(directive), Change::before(directive, policy)),
+            None => {
+                let change = first.get_mut();
+                let after = if change.new.is_empty() { String::new() } else { format!("\n{}", change.new) };
+                change.new = policy + &after;
+            }
         }
         edits
     }
@@ -935,12 +1012,12 @@ impl<'a> Uses<'a> {
 
 /// All changes, with the definitions of variables that nothing uses any more.
 fn finish<'a>(configuration: &'a Configuration, scopes: Vec<Scope<'a>>, mut uses: Uses<'a>) -> (Vec<Vec<Edit>>, Notes) {
-    let mut changes: BTreeMap<(usize, usize), (&Directive, String)> = BTreeMap::new();
+    let mut changes = Edits::new();
     let mut notes = Notes::default();
     let mut touched = Vec::new();
     for scope in scopes {
         if scope.is_converted {
-            for (directive, _) in scope.edits.values() {
+            for directive in scope.edits.values().filter_map(|change| change.old) {
                 uses.remove(directive, &mut touched);
             }
         }
@@ -951,13 +1028,13 @@ fn finish<'a>(configuration: &'a Configuration, scopes: Vec<Scope<'a>>, mut uses
         notes.0.extend(scope.notes.0);
     }
     for directive in uses.unused(touched) {
-        changes.entry(id(directive)).or_insert((directive, String::new()));
+        changes.entry(id(directive)).or_insert(Change::replaced(directive, String::new()));
     }
     let mut edits: Vec<Vec<Edit>> = vec![Vec::new(); configuration.files.len()];
-    for ((file, _), (directive, text)) in changes {
-        let inside = edits[file].last().is_some_and(|(span, _): &Edit| span.end >= directive.span.end);
+    for ((file, _), Change { span, new, .. }) in changes {
+        let inside = edits[file].last().is_some_and(|(other, _): &Edit| other.end >= span.end);
         if !inside {
-            edits[file].push((directive.span.clone(), text));
+            edits[file].push((span, new));
         }
     }
     (edits, notes)

@@ -22,9 +22,13 @@ pub fn apply(text: &str, edits: &[Edit]) -> String {
         }
         let line = &text[text[..span.start].rfind('\n').map_or(0, |newline| newline + 1)..span.start];
         let rest = text[span.end..].lines().next().unwrap_or_default().trim();
-        let is_whole_line = line.trim().is_empty() && (rest.is_empty() || rest.starts_with('#'));
+        let is_insertion = span.is_empty();
+        let is_whole_line = line.trim().is_empty() && (is_insertion || rest.is_empty() || rest.starts_with('#'));
         let separator = if is_whole_line { format!("{newline}{line}") } else { " ".to_owned() };
         changed.push_str(&replacement.split('\n').collect::<Vec<_>>().join(&separator));
+        if is_insertion {
+            changed.push_str(&separator);
+        }
     }
     changed.push_str(&text[at..]);
     without_removed(&changed)
