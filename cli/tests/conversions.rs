@@ -48,3 +48,8 @@ fn conversions_that_are_replayed() {
 fn conversions_of_nginx() {
     check("conversions/nginx.cases", "nginx");
 }
+
+#[test]
+fn conversions_of_django() {
+    check("conversions/django.cases", "django");
+}

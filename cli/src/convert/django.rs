@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use tree_sitter::{Node, Parser};
 
-use super::draft::{Draft, Notes};
+use super::draft::{quoted, Draft, Notes};
+use super::nginx::alternatives;
 use super::Part;
 use crate::Failure;
 
@@ -112,10 +113,19 @@ impl Settings<'_> {
                 let text = "The signal check_request_enabled allows requests that the settings do not; write a location or a map for it";
                 self.notes.left("signal", &self.place(row(statement)), text);
             }
+            // A call of `append`, or the like.
+            let function = statement.child_by_field_name("function");
+            if let Some(method) = function.filter(|function| function.kind() == "attribute") {
+                self.forget(method, row(statement));
+            }
             return;
         };
-        let (name, Some(right)) = (self.source(left).to_owned(), right) else { return };
-        let mut value = self.value(right, 0);
+        let Some(right) = right else { return };
+        if left.kind() != "identifier" {
+            return self.forget(left, row(statement));
+        }
+        let name = self.source(left).to_owned();
+        let mut value = if is_conditional { Value::Unknown(row(statement)) } else { self.value(right, 0) };
         if statement.kind() == "augmented_assignment" {
             let before = self.values.get(&name).map(|(value, _)| value.clone());
             value = match (before, value) {
@@ -131,6 +141,16 @@ impl Settings<'_> {
             return self.notes.left("condition", &self.place(row(statement)), text);
         }
         self.values.insert(name, (value, row(statement)));
+    }
+
+    /// What is in a statement that is not followed may have another value behind it.
+    fn forget(&mut self, statement: Node<'_>, row: usize) {
+        let names: Vec<_> = self.values.keys().cloned().collect();
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let words: Vec<_> = self.source(statement).split(|c| !is_word(c)).map(str::to_owned).collect();
+        for name in names.into_iter().filter(|name| words.contains(name)) {
+            self.values.insert(name, (Value::Unknown(row), row));
+        }
     }
 
     fn value(&self, node: Node<'_>, depth: usize) -> Value {
@@ -196,7 +216,7 @@ impl Settings<'_> {
         let children: Vec<_> = node.children(&mut cursor).collect();
         let (start, end) = (children.first()?, children.last()?);
         let prefix = self.source(*start).trim_end_matches(['"', '\'']).to_ascii_lowercase();
-        if children.iter().any(|child| child.kind() == "interpolation") || prefix.contains(['b', 't']) {
+        if prefix.contains(['b', 'f', 't']) {
             return None;
         }
         let content = self.text.get(start.end_byte()..end.start_byte())?;
@@ -249,6 +269,13 @@ impl Settings<'_> {
         }
     }
 
+    /// The values of a list that has a default. If it is set to something that is not known, it has none.
+    fn list_or(&mut self, name: &str, default: &[&str]) -> (Vec<String>, String) {
+        let is_set = self.values.contains_key(name);
+        let default = default.iter().filter(|_| !is_set).map(|value| (*value).to_owned()).collect();
+        self.list(name).unwrap_or((default, self.name.to_owned()))
+    }
+
     fn flag(&mut self, name: &str) -> bool {
         matches!(self.take(name), Some((Value::Flag(true), _)))
     }
@@ -279,36 +306,39 @@ impl Settings<'_> {
                 }
             }
         }
-        let (methods, at) =
-            self.list("CORS_ALLOW_METHODS").unwrap_or((METHODS.map(String::from).into(), place.clone()));
+        let (methods, at) = self.list_or("CORS_ALLOW_METHODS", &METHODS);
         draft.set_methods(methods.iter().map(String::as_str), &at, &mut notes);
-        let (headers, at) =
-            self.list("CORS_ALLOW_HEADERS").unwrap_or((HEADERS.map(String::from).into(), place.clone()));
+        let (headers, at) = self.list_or("CORS_ALLOW_HEADERS", &HEADERS);
         draft.set_headers(headers.iter().map(String::as_str), &at, &mut notes);
         if let Some((exposed, at)) = self.list("CORS_EXPOSE_HEADERS") {
             draft.set_exposed(exposed.iter().map(String::as_str), &at, &mut notes);
         }
-        match self.take("CORS_PREFLIGHT_MAX_AGE") {
+        match (self.values.contains_key("CORS_PREFLIGHT_MAX_AGE"), self.take("CORS_PREFLIGHT_MAX_AGE")) {
             // No field is sent then.
-            Some((Value::Number(0), _)) => {}
-            Some((Value::Number(seconds), at)) => draft.set_max_age(&seconds.to_string(), &at, &mut notes),
-            _ => draft.set_max_age(MAX_AGE, &place, &mut notes),
+            (_, Some((Value::Number(0), _))) => {}
+            (_, Some((Value::Number(seconds), at))) => draft.set_max_age(&seconds.to_string(), &at, &mut notes),
+            (true, _) => {}
+            (false, _) => draft.set_max_age(MAX_AGE, &place, &mut notes),
         }
         draft.finish(&place, &mut notes);
         draft.name_wildcards(methods.iter().chain(&headers).map(String::as_str), &place, &mut notes);
-        let location = match self.take("CORS_URLS_REGEX") {
-            Some((Value::Text(expression), _)) => location(&expression),
-            _ => "/".to_owned(),
+        let location = match (self.values.contains_key("CORS_URLS_REGEX"), self.take("CORS_URLS_REGEX")) {
+            (false, _) => "/".to_owned(),
+            (true, Some((Value::Text(expression), _))) => location(&expression),
+            (true, _) => {
+                notes.left("location", &place, "CORS_URLS_REGEX is not known, so there is no location for the policy");
+                return (Vec::new(), self.all(notes));
+            }
         };
+        if draft.is_empty() {
+            notes.left("origin", &place, "No origin is allowed by these settings");
+            return (Vec::new(), self.all(notes));
+        }
         notes.differs(
             "preflight",
             &place,
             "Preflights are answered by nginx, and those from other origins get the status 403",
         );
-        if draft.is_empty() {
-            notes.left("origin", &place, "No origin is allowed by these settings");
-            return (Vec::new(), self.all(notes));
-        }
         let rest = (location != "/").then(|| Part { location: "/".to_owned(), ..Part::default() });
         let part = Part { location, draft, ..Part::default() };
         ([part].into_iter().chain(rest).collect(), self.all(notes))
@@ -340,13 +370,17 @@ impl Settings<'_> {
 /// The location for an expression that Django matches with the start of a path.
 fn location(expression: &str) -> String {
     let bare = expression.strip_prefix('^').unwrap_or(expression);
-    let bare = bare.strip_suffix('$').unwrap_or(bare);
-    let bare = bare.strip_suffix(".*").unwrap_or(bare);
+    let (bare, is_open) = match bare.strip_suffix('$') {
+        Some(bare) => (bare.strip_suffix(".*").unwrap_or(bare), bare.ends_with(".*")),
+        None => (bare.strip_suffix(".*").unwrap_or(bare), true),
+    };
     let is_plain = bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_'));
     match bare {
-        "" => "/".to_owned(),
-        bare if is_plain && bare.starts_with('/') => bare.to_owned(),
-        _ => format!("~ {}", super::draft::quoted(expression)),
+        "" if is_open => "/".to_owned(),
+        _ if is_plain && bare.starts_with('/') => format!("{}{bare}", if is_open { "" } else { "= " }),
+        _ if expression.starts_with('^') && alternatives(expression).len() == 1 => format!("~ {}", quoted(expression)),
+        // An anchor would belong to one of the alternatives.
+        _ => format!("~ {}", quoted(&format!("^(?:{expression})"))),
     }
 }
 
@@ -418,7 +452,7 @@ mod tests {
     #[test]
     fn locations() {
         for (expression, expected) in
-            [("^/api/.*$", "/api/"), ("^.*$", "/"), (r"^/(a|b)/", "~ ^/(a|b)/"), ("^/api", "/api")]
+            [("^/api/.*$", "/api/"), ("^.*$", "/"), (r"^/(a|b)/", "~ ^/(a|b)/"), ("^/api", "/api"), ("^$", "~ ^$")]
         {
             assert_eq!(location(expression), expected);
         }

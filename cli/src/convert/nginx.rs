@@ -760,7 +760,7 @@ fn whole(source: &str, ignores_case: bool, place: &str, notes: &mut Notes) -> St
 }
 
 /// The alternatives of an expression that are not in parentheses.
-fn alternatives(source: &str) -> Vec<&str> {
+pub fn alternatives(source: &str) -> Vec<&str> {
     let (mut depth, mut is_class, mut start) = (0, false, 0);
     let mut parts = Vec::new();
     let mut bytes = source.bytes().enumerate();
