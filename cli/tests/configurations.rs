@@ -469,6 +469,67 @@ fn conversions_of_files() {
     fs::remove_dir_all(directory).unwrap();
 }
 
+/// Those in JSON, those of several files, and what cannot be changed.
+#[test]
+fn conversions_as_they_are_asked_for() {
+    let directory = directory("asked");
+    let (main, part) = (directory.join("nginx.conf"), directory.join("sub.conf"));
+    fs::write(&main, "events { }\ninclude sub.conf;\n").unwrap();
+    let old = "http {\n    server {\n        add_header Access-Control-Allow-Origin * always;\n    }\n}\n";
+    fs::write(&part, old).unwrap();
+    let (path, name) = (main.to_str().unwrap(), part.to_str().unwrap());
+    let new = old.replace("add_header Access-Control-Allow-Origin * always;", "cors_allow_origin  *;");
+    let note = "Preflights are answered by nginx; they were passed on like other requests";
+
+    let ran = cors(&["convert", path], "");
+    let expected = format!(
+        "# configuration file {path}:\nevents {{ }}\ninclude sub.conf;\n\n# configuration file {name}:\n{new}\n"
+    );
+    assert_eq!((ran.out, ran.code), (expected, Some(0)));
+    assert_eq!(ran.err, format!("Different now:\n  {name}:2: {note} [preflight]\n"));
+    let ran = cors(&["convert", "--diff", path], "");
+    let lines = old.lines().map(|line| match line.contains("add_header") {
+        true => format!("-{line}\n+        cors_allow_origin  *;\n"),
+        false => format!(" {line}\n"),
+    });
+    assert_eq!(ran.out, format!("--- {name}\n+++ {name}\n@@ -1,5 +1,5 @@\n{}", lines.collect::<String>()));
+    let ran = cors(&["convert", "--json", path], "");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let files = serde_json::json!([
+        { "name": path, "text": "events { }\ninclude sub.conf;\n" },
+        { "name": name, "text": new },
+    ]);
+    let different = serde_json::json!([{ "code": "preflight", "place": format!("{name}:2"), "text": note }]);
+    assert_eq!(json, serde_json::json!({ "files": files, "not_carried_over": [], "different": different }));
+    assert_eq!((ran.err.as_str(), ran.code), ("", Some(0)));
+    let ran = cors(&["convert", "--write", path], "");
+    assert_eq!((ran.out.as_str(), ran.code), ("", Some(0)));
+    assert!(ran.err.starts_with(&format!("changed {name}\nDifferent now:\n")), "{}", ran.err);
+    assert_eq!((fs::read_to_string(&part).unwrap(), fs::metadata(&main).unwrap().len()), (new, 29));
+    let ran = cors(&["convert", "--write", "-"], old);
+    assert_eq!((ran.err.as_str(), ran.code), ("cors: --write needs a file\n", Some(2)));
+
+    // By the name of the file, and by what is in it.
+    let (python, yaml) = (directory.join("settings.py"), directory.join("values.yml"));
+    fs::write(&python, "CORS_ALLOW_ALL_ORIGINS = True\nCORS_PREFLIGHT_MAX_AGE = 0\nCORS_ALLOW_HEADERS = ['*']\n")
+        .unwrap();
+    let ran = cors(&["convert", python.to_str().unwrap(), "--json"], "");
+    let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let lines = "    cors_allow_origin   *;\n    cors_allow_methods  DELETE GET OPTIONS PATCH POST PUT;\n    cors_allow_headers  *;\n";
+    assert_eq!(json["files"][0]["text"], format!("location / {{\n{lines}}}\n"));
+    for option in ["--diff", "--write"] {
+        let ran = cors(&["convert", python.to_str().unwrap(), option], "");
+        assert_eq!(ran.err, "cors: --diff and --write are for configurations of nginx\n");
+        assert_eq!((ran.out.as_str(), ran.code), ("", Some(2)));
+    }
+    fs::write(&yaml, "a: 1\n").unwrap();
+    let ran = cors(&["convert", yaml.to_str().unwrap()], "");
+    let message = "this is neither an Ingress nor an HTTPRoute with a CORS filter nor a CORS policy of Envoy; --from says what it is";
+    assert_eq!(ran.err, format!("cors: {}: {message}\n", yaml.display()));
+    assert_eq!((ran.out.as_str(), ran.code), ("", Some(2)));
+    fs::remove_dir_all(directory).unwrap();
+}
+
 #[test]
 fn locations_without_a_policy() {
     let directory = directory("routes");

@@ -45,11 +45,8 @@ fn conversions_that_are_replayed() {
 }
 
 #[test]
-fn conversions_of_nginx() {
-    check("conversions/nginx.cases", "nginx");
-}
-
-#[test]
-fn conversions_of_django() {
-    check("conversions/django.cases", "django");
+fn conversions_of_each_source() {
+    for format in ["nginx", "django", "ingress", "gateway", "envoy"] {
+        check(&format!("conversions/{format}.cases"), format);
+    }
 }

@@ -306,9 +306,8 @@ impl<'n> Converter<'_, 'n> {
                 notes.differs("suffix", &place, format!("The suffix {suffix} had any scheme; now it is https"));
                 draft.origin(&format!("https://*{suffix}"), &place, notes);
             } else if let Some(regex) = matcher.at(&["safe_regex", "regex"]) {
-                let ignores_case = get("ignore_case") == Some("true");
-                let source = if ignores_case { format!("(?i){}", regex.text()) } else { regex.text().to_owned() };
-                draft.expression(&source, &place, notes);
+                // `ignore_case` has no effect on it.
+                draft.expression(regex.text(), &place, notes);
             } else {
                 let text = "A prefix, or a part of the origin, also matches names that anyone can register; list the origins that are meant";
                 notes.left("origin", &place, text);

@@ -185,7 +185,6 @@ struct Converter<'f, 'n> {
 impl Converter<'_, '_> {
     /// https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#enable-cors
     fn add(&mut self, document: &Node) {
-        let draft = self.policy(document).unwrap_or_default();
         let mut found = false;
         if let Some(canary) = annotation(document, "canary").filter(|_| is_canary(document)) {
             let place = self.found.place(canary);
@@ -196,6 +195,7 @@ impl Converter<'_, '_> {
             );
             return;
         }
+        let draft = self.policy(document).unwrap_or_default();
         self.name_annotations(document, !draft.is_empty());
         let backend = document.at(&["spec", "defaultBackend"]).or(document.at(&["spec", "backend"]));
         let default = backend.and_then(|backend| upstream(document, backend));

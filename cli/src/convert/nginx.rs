@@ -451,7 +451,7 @@ impl<'a> Converter<'a, '_> {
                 (Grant::Variable(value), _) if draft.origins.contains(value) => {}
                 (Grant::Variable(value), _) => draft.origins.push(value.clone()),
                 // All others are allowed already.
-                _ if draft.is_any() => continue,
+                _ if draft.is_any() => {}
                 (_, Sender::Is(Atom::Text(origin))) => draft.origin(&origin.to_ascii_lowercase(), place, notes),
                 (_, Sender::Is(Atom::Expression(source, ignores_case))) => {
                     let whole = whole(source, *ignores_case, place, notes);

@@ -242,11 +242,7 @@ pub mod tests {
                 vec![],
                 "condition ambiguous",
             ),
-            (
-                format!("  - {{{regex}, {cors}}}\n  - {prefix}\n"),
-                vec![all.replacen('/', r"~ ^/v[0-9]+\z", 1), "= /priv: ".to_owned()],
-                "",
-            ),
+            (format!("  - {{{regex}, {cors}}}\n  - {prefix}\n"), vec![all.replacen('/', r"~ ^/v[0-9]+\z", 1)], ""),
             (
                 format!("  - {{{}, {cors}}}\n  - {prefix}\n", matches("RegularExpression", "/p.*")),
                 vec![all.replacen('/', r"~ ^(?s:/p.*)\z", 1), "= /priv: ".to_owned()],

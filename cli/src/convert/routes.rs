@@ -148,7 +148,8 @@ impl Location {
     fn is_within(&self, other: &Location) -> bool {
         match (self.kind, other.kind) {
             (Kind::Expression, _) => other.kind != Kind::Exact,
-            (_, Kind::Expression) => self.kind == Kind::Exact,
+            (Kind::Exact, Kind::Expression) => other.matches(&self.start).unwrap_or(true),
+            (Kind::Prefix, Kind::Expression) => false,
             (_, Kind::Prefix) => self.start.starts_with(&other.start),
             (_, Kind::Exact) => false,
         }
