@@ -286,8 +286,8 @@ pub fn aligned(directives: &[(&'static str, String)]) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, value) in directives {
         let mut line = format!("{name:width$} ");
-        for word in value.split(' ') {
-            if line.len() + word.len() > WIDTH && line.trim_start().contains(' ') {
+        for (at, word) in value.split(' ').enumerate() {
+            if at > 0 && line.len() + word.len() > WIDTH {
                 lines.push(line);
                 line = " ".repeat(width + 1);
             }
@@ -371,6 +371,24 @@ mod tests {
         for (value, expected) in rows {
             assert_eq!(quoted(value), expected, "{value}");
         }
+    }
+
+    #[test]
+    fn long_lines() {
+        let words = |length: usize| format!("{} {} x", ["abcdefghij"; 7].join(" "), "y".repeat(length));
+        let start = format!("cors_allow_headers  {}", ["abcdefghij"; 7].join(" "));
+        let next = " ".repeat(20);
+        let rows = [
+            (14, vec![format!("{start} {}", "y".repeat(14)), format!("{next}x;")]),
+            (15, vec![start.clone(), format!("{next}{} x;", "y".repeat(15))]),
+            // A long word is alone in its line.
+            (200, vec![start.clone(), format!("{next}{}", "y".repeat(200)), format!("{next}x;")]),
+        ];
+        for (length, expected) in rows {
+            assert_eq!(aligned(&[("cors_allow_headers", words(length))]), expected, "{length}");
+        }
+        let long = "y".repeat(200);
+        assert_eq!(aligned(&[("cors_allow_headers", long.clone())]), [format!("cors_allow_headers  {long};")]);
     }
 
     #[test]

@@ -300,10 +300,8 @@ impl<'a> Evaluator<'a> {
             return level.clone();
         }
         let level = Rc::new(Level::new(block));
-        // Empty blocks have no place of their own.
-        if !block.is_empty() {
-            self.levels.borrow_mut().insert(key, level.clone());
-        }
+        // Those that are empty may have the same place; they have the same level.
+        self.levels.borrow_mut().insert(key, level.clone());
         level
     }
 

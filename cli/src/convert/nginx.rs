@@ -850,6 +850,11 @@ impl Compared<'_> {
         let some_differ = shown[..OPTIONS]
             .iter()
             .any(|answer| granted(answer) != granted(get) || Fields::exposed_of(answer) != Fields::exposed_of(get));
+        differs(
+            "methods",
+            !shown[..OPTIONS].iter().any(granted),
+            "Responses to every method now have fields that only answers to preflights had",
+        );
         differs("methods", some_differ, "Responses to every method now have the same fields; they differed by method");
         let preflight = &shown[OPTIONS];
         match preflight.status {
