@@ -514,12 +514,7 @@ impl<'a> Run<'_, 'a> {
             }
             return Some(false);
         }
-        match text(value) {
-            Some(text) => Some(text == other),
-            None if is_unknown(value) => None,
-            // Text and an origin that is not named.
-            None => Some(false),
-        }
+        Some(text(value)? == other)
     }
 
     fn matched(&mut self, value: &[Piece], source: &str, ignores_case: bool) -> Option<bool> {
