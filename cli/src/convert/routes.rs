@@ -114,7 +114,6 @@ impl Location {
     fn matches(&self, path: &str) -> Option<bool> {
         match &self.expression {
             Some(expression) => Regex::new(expression).ok().map(|expression| expression.is_match(path)),
-            None if self.kind == Kind::Expression => None,
             None => Some(path.starts_with(&self.start) && (self.kind == Kind::Prefix || path == self.start)),
         }
     }
