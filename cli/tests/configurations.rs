@@ -585,6 +585,10 @@ fn dumps() {
     let ran = cors(&["convert", "-"], dump);
     assert_eq!(ran.out, dump.replace("add_header Access-Control-Allow-Origin *;", "cors_allow_origin  *;"));
     assert!(ran.err.contains("/etc/nginx/conf.d/a.conf:1: "), "{}", ran.err);
+    let one =
+        "# configuration file /etc/nginx/nginx.conf:\nserver {\n  add_header Access-Control-Allow-Origin *;\n}\n\n";
+    let ran = cors(&["convert", "-"], one);
+    assert_eq!(ran.out, one.replace("add_header Access-Control-Allow-Origin *;", "cors_allow_origin  *;"));
     let ran = cors(&["convert", "--write", "-"], dump);
     assert_eq!((ran.code, ran.err.contains("not the output of nginx -T")), (Some(2), true), "{}", ran.err);
 }
