@@ -233,7 +233,8 @@ cargo_tool() {
 venv() {
     local python=$BUILD/venv/$1/bin/python3
     need python3-venv
-    if ! "$python" -m pip --version >/dev/null 2>&1; then
+    # One that has been moved starts the programs of another place.
+    if ! "$python" -m pip --version >/dev/null 2>&1 || ! grep -qF "$BUILD/venv/$1/" "$BUILD/venv/$1/bin/pip"; then
         rm -rf "$BUILD/venv/$1"
         python3 -m venv "$BUILD/venv/$1" >&2 || die "could not make $BUILD/venv/$1: is python3-venv installed?"
     fi
