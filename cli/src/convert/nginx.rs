@@ -343,7 +343,7 @@ impl<'a> Converter<'a, '_> {
         };
         let first = match ifs(level).into_iter().find(is_around) {
             Some((directive, _)) => {
-                let text = "Requests that no if is for had the headers around this block; cors off ends the policy for all of them";
+                let text = "Requests that match no if had the headers around this block; cors off ends the policy for all of them";
                 notes.differs("off", &self.configuration.place_of(directive), text);
                 directive
             }
