@@ -85,6 +85,42 @@ fn explanations() {
 }
 
 #[test]
+fn which_levels_are_explained() {
+    let origin = "cors_allow_origin https://a.example;";
+    let server = "server { listen 80; server_name a; cors_allow_methods PUT; }";
+    let rows = [
+        // Settings that are only there to be inherited are not a policy.
+        (
+            format!("http {{\n cors_max_age 1h;\n server {{ {origin} }}\n}}"),
+            "server without a name (standard input:3): allowed\n",
+        ),
+        (
+            format!("http {{\n {origin}\n {server}\n}}"),
+            "http (standard input:1): allowed\nserver a (standard input:3): allowed\n",
+        ),
+        ("http {\n cors off;\n}".to_owned(), "http (standard input:1): denied\n"),
+        ("server { listen 80; }".to_owned(), "- has no cors_* directives.\n"),
+    ];
+    for (configuration, expected) in rows {
+        let ran = cors(&["explain", "-c", "-", "-o", "https://a.example"], &configuration);
+        let lines: String =
+            ran.out.lines().filter(|line| !line.starts_with(' ')).map(|line| line.to_owned() + "\n").collect();
+        assert_eq!((lines.as_str(), ran.err.as_str()), (expected, ""), "{configuration}");
+        assert_eq!(ran.code, Some(i32::from(!expected.contains("allowed"))), "{configuration}");
+    }
+}
+
+#[test]
+fn files_that_are_not_text() {
+    let directory = directory("bytes");
+    let path = directory.join("nginx.conf");
+    fs::write(&path, b"http {\n}\n# \xff\n").unwrap();
+    let ran = cors(&["explain", "-c", path.to_str().unwrap(), "-o", "null"], "");
+    assert_eq!((ran.err, ran.code), (format!("cors: {}: is not UTF-8 in line 3\n", path.display()), Some(2)));
+    fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn differences() {
     let directory = directory("diff");
     let old = directory.join("old.conf");
@@ -189,6 +225,19 @@ fn locations_that_only_one_has() {
             ),
             (&server(&orders.concat()), &server(&(orders[1].to_owned() + orders[0])), "cannot be compared", 2),
             (&server(&orders.concat()), &server(&orders.concat()), "Both allow the same.", 0),
+            (
+                &server(&format!("location /x {{ {php} }}")),
+                &server(&format!("location /x {{ {php} }}")),
+                "Both allow the same.",
+                0,
+            ),
+            // No path leads to a location with a name.
+            (
+                &server("location @b { cors off; }"),
+                &server("location @b { cors off; } location ^~ /x { }"),
+                "location ^~ /x\n  - origin https://a.example",
+                0,
+            ),
             // What is set around all servers.
             (
                 "http { cors_allow_origin https://a.example; server { } }",
@@ -248,12 +297,40 @@ fn switches() {
         ("cors_bypass $arg_a;", "cors_bypass $arg_a; cors_bypass $arg_b;", "it is $arg_a $arg_b, was $arg_a", 2),
         ("cors_bypass $arg_a;", "cors_bypass $arg_a '';", "Both allow the same.", 0),
         ("cors_enforce on;", "", "+ enforcement has ended", 1),
+        ("", "cors_enforce on;", "- enforcement has begun", 0),
+        ("", "cors_allow_headers X-A;", "+ header X-A", 1),
+        ("cors_allow_headers X-A X-B;", "cors_allow_headers x-b;", "- header X-A", 0),
+        ("cors_allow_headers *;", "cors_allow_headers X-A;", "- header *", 0),
+        ("cors_allow_methods *;", "cors_allow_methods DELETE;", "- method *", 0),
+        ("cors_expose_headers *;", "cors_expose_headers X-A;", "- exposed *", 0),
         ("", "cors_reject_status 404;", "~ reject-status 404, was 403", 0),
         ("cors_preflight_status 200;", "", "~ preflight-status 204, was 200", 0),
     ] {
         let policy = |more: &str| format!("server {{ cors_allow_origin https://a.example; {more} }}");
         compare("switches", &[(&policy(before), &policy(after), expected, code)]);
     }
+    // What only matters with origins is not compared where one has none.
+    whole_diff(
+        "cors_enforce on; cors_dry_run on;",
+        "cors_enforce on; cors_allow_origin https://a.example; cors_max_age 1h; cors_reject_status 404;",
+        "server without a name\n  + origin https://a.example\n  - enforcement has begun\n  + dry-run has ended\n  ~ reject-status 404, was 403\n",
+    );
+    // What a location inherits is reported where it is set.
+    whole_diff(
+        "cors_allow_origin https://a.example; location /x { root /x; }",
+        "cors_allow_origin https://b.example; location /x { root /x; }",
+        "server without a name\n  + origin https://b.example\n  - origin https://a.example\n",
+    );
+}
+
+/// All that is printed of two servers.
+fn whole_diff(before: &str, after: &str, expected: &str) {
+    let directory = directory("whole");
+    let old = directory.join("old.conf");
+    fs::write(&old, format!("server {{ {before} }}")).unwrap();
+    let ran = cors(&["diff", old.to_str().unwrap(), "-"], &format!("server {{ {after} }}"));
+    assert_eq!((ran.out.as_str(), ran.err.as_str()), (expected, ""));
+    fs::remove_dir_all(directory).unwrap();
 }
 
 /// Too large for an automaton.
