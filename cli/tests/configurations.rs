@@ -231,6 +231,52 @@ fn locations_that_only_one_has() {
                 "Both allow the same.",
                 0,
             ),
+            // The longest prefix of the path, and an exact location only for its own.
+            (
+                &server("location /longer/path { cors off; }"),
+                &server("location /longer/path { cors off; } location /x { }"),
+                "location /x\n  - origin https://a.example",
+                0,
+            ),
+            (
+                &server("location = /other { cors off; }"),
+                &server("location = /other { cors off; } location = /x { }"),
+                "location = /x\n  - origin https://a.example",
+                0,
+            ),
+            (
+                &server("location = /other { cors off; }"),
+                &server("location = /other { cors off; } location /other { }"),
+                "location /other\n  - origin https://a.example",
+                0,
+            ),
+            (&server(php), &server(&php.replace("b.ex", "c.ex")), "location ~ php$\n  + origin https://c.example", 1),
+            // Expressions of another server.
+            (
+                &format!("server {{ server_name b; {php} }} {}", server("")),
+                &format!("server {{ server_name b; {php} }} {}", server("location ^~ /x { }")),
+                "server without a name, location ^~ /x\n  - origin https://a.example",
+                0,
+            ),
+            // Expressions that a location no longer ends the search for, and those within others.
+            (
+                &server(&format!("{php} location ^~ /x {{ cors off; }}")),
+                &server(&format!("{php} location ^~ /x {{ cors off; }} location /x/y {{ cors off; }}")),
+                "location ~ php$: cannot be compared: in the old configuration, \"server without a name, location ^~ /x\"",
+                2,
+            ),
+            (
+                &server(&format!("location /x {{ cors_allow_origin https://a.example; {php} }}")),
+                &server("location /x/y { cors_allow_origin https://a.example; }"),
+                "location /x/y: cannot be compared: in the old configuration, \"server without a name, location /x, location ~ php$\"",
+                2,
+            ),
+            (
+                &server(&format!("location /x {{ cors_allow_origin https://a.example; {php} }}")),
+                &server(&format!("location /x {{ cors_allow_origin https://a.example; {php} location /x/y {{ cors_allow_origin https://a.example; }} }}")),
+                "Both allow the same.",
+                0,
+            ),
             // No path leads to a location with a name.
             (
                 &server("location @b { cors off; }"),
@@ -272,6 +318,13 @@ fn variables_with_other_definitions() {
                 "$b cannot be compared: the definition of $a in",
                 2,
             ),
+            // A variable of the configuration's own, whose name is one of the module's.
+            (
+                "http { map $host $cors_origin { default https://a.example; } server { cors_allow_origin $cors_origin; } }",
+                "http { map $host $cors_origin { default https://a.example; } server { cors_allow_origin $cors_origin; } }",
+                "Both allow the same.",
+                0,
+            ),
             (
                 "server { cors_allow_origin $x; }",
                 "server { set $x 1; cors_allow_origin $x; }",
@@ -298,6 +351,9 @@ fn switches() {
         ("cors_bypass $arg_a;", "cors_bypass $arg_a '';", "Both allow the same.", 0),
         ("cors_enforce on;", "", "+ enforcement has ended", 1),
         ("", "cors_enforce on;", "- enforcement has begun", 0),
+        ("cors off;", "", "+ origin https://a.example", 1),
+        ("cors off;", "cors on;", "+ origin https://a.example", 1),
+        ("", "cors off;", "- origin https://a.example", 0),
         ("", "cors_allow_headers X-A;", "+ header X-A", 1),
         ("cors_allow_headers X-A X-B;", "cors_allow_headers x-b;", "- header X-A", 0),
         ("cors_allow_headers *;", "cors_allow_headers X-A;", "- header *", 0),
