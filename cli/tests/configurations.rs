@@ -522,6 +522,8 @@ fn values_that_nginx_refuses() {
         ("cors_maximum_age 1;", "unknown directive \"cors_maximum_age\""),
         ("cors_zone cors:1m;", "\"cors_zone\" directive is not allowed here"),
         ("cors_report;", "\"cors_report\" directive is not allowed here"),
+        ("if ($a) { cors_max_age 1; }", "\"cors_max_age\" directive is not allowed here"),
+        ("location / { limit_except GET { cors_max_age 1; } }", "\"cors_max_age\" directive is not allowed here"),
     ];
     for (line, message) in rows {
         let ran =
@@ -530,12 +532,15 @@ fn values_that_nginx_refuses() {
         assert!(ran.err.ends_with(" in standard input:2\n"), "{line}: {}", ran.err);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{line}");
     }
-    // What may be elsewhere, and flags in any case.
-    let ran = cors(
-        &["explain", "-c", "-", "-o", "https://a.example"],
+    // What may be elsewhere, flags in any case, and what has a place of its own.
+    for configuration in [
         "cors ON; cors_allow_origin https://a.example; cors_zone_label a;",
-    );
-    assert_eq!(ran.code, Some(0), "{}", ran.err);
+        "cors_zone a:1m; cors_report; cors_allow_origin https://a.example;",
+        "http { cors_zone a:1m; cors_allow_origin https://a.example; server { location /a { cors_report; } } }",
+    ] {
+        let ran = cors(&["explain", "-c", "-", "-o", "https://a.example"], configuration);
+        assert_eq!((ran.err.as_str(), ran.code), ("", Some(0)), "{configuration}");
+    }
 }
 
 #[test]
