@@ -371,6 +371,22 @@ fn switches() {
         "cors_enforce on; cors_allow_origin https://a.example; cors_max_age 1h; cors_reject_status 404;",
         "server without a name\n  + origin https://a.example\n  - enforcement has begun\n  + dry-run has ended\n  ~ reject-status 404, was 403\n",
     );
+    // Servers of the same name are told apart by their order, and a comma alone is no expression.
+    let three = |last: &str| {
+        let server = |name: &str| format!("cors_allow_origin https://{name}.example; }} server {{ ");
+        server("a") + &server("b") + &format!("cors_allow_origin https://{last}.example;")
+    };
+    whole_diff(&three("c"), &three("c"), "Both allow the same.\n");
+    whole_diff(
+        &three("c"),
+        &three("d"),
+        "server without a name\n  + origin https://d.example\n  - origin https://c.example\n",
+    );
+    whole_diff(
+        r"cors_allow_origin_regex ^https://a\.example$ , ^https://b\.example$;",
+        r"cors_allow_origin_regex ^https://a\.example$ ^https://b\.example$;",
+        "Both allow the same.\n",
+    );
     // What a location inherits is reported where it is set.
     whole_diff(
         "cors_allow_origin https://a.example; location /x { root /x; }",
@@ -531,6 +547,28 @@ fn values_that_nginx_refuses() {
         assert!(ran.err.contains(message), "{line}: {}{}", ran.out, ran.err);
         assert!(ran.err.ends_with(" in standard input:2\n"), "{line}: {}", ran.err);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{line}");
+    }
+    for (configuration, message) in [
+        ("http { cors_zone a:1k; }", "[cors-zone-too-small] in standard input:1\n"),
+        ("http { server { cors_zone_label a; } }", "[cors-no-zone] in standard input:1\n"),
+        ("http { server { location / { cors_report; } } }", "[cors-no-zone] in standard input:1\n"),
+        ("http { cors_zone a:1m; server { cors_zone_label a$b; } }", "[cors-variable] in standard input:1\n"),
+        (
+            "http { cors_zone a:1m; server { location / { cors_report xml; } } }",
+            "[cors-not-report-format] in standard input:1\n",
+        ),
+        (
+            "server {\n cors_allow_credentials on;\n location / {\n cors_allow_origin *;\n }\n}",
+            "[cors-any-with-credentials] in standard input:4; credentials are turned on in standard input:2\n",
+        ),
+        (
+            "server {\n cors_allow_credentials on;\n cors_allow_origin *;\n}",
+            "[cors-any-with-credentials] in standard input:3\n",
+        ),
+    ] {
+        let ran = cors(&["explain", "-c", "-", "-o", "https://a.example"], configuration);
+        assert!(ran.err.ends_with(message), "{configuration}: {}", ran.err);
+        assert_eq!(ran.code, Some(2), "{configuration}");
     }
     // What may be elsewhere, flags in any case, and what has a place of its own.
     for configuration in [
