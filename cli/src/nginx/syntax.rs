@@ -146,10 +146,6 @@ impl Reader {
             }
             self.at = (self.at + 1).min(bytes.len());
         }
-        // A backslash may be before a character of several bytes.
-        while !self.text.is_char_boundary(self.at) {
-            self.at += 1;
-        }
         Word { text: unescaped(&self.text[start..self.at]), span: start..self.at }
     }
 
@@ -164,9 +160,6 @@ impl Reader {
                 Some(b) if b == quote => break,
                 Some(_) => self.at += 1,
             }
-        }
-        while !self.text.is_char_boundary(self.at) {
-            self.at += 1;
         }
         let text = unescaped(&self.text[start + 1..self.at]);
         self.at += 1;
@@ -272,7 +265,9 @@ mod tests {
             ("map $a $b { ~^x{2} y; }", "[map][$a][$b]{[~^x]{"),
             ("\u{feff}a;", "[a]"),
             ("\u{e9} \\\u{e9};", "[\u{e9}][\\\u{e9}]"),
+            ("'\\\u{e9}' \\\u{20ac}\u{20ac};", "[\\\u{e9}][\\\u{20ac}\u{20ac}]"),
             ("content_by_lua_block { local a = {'}'} -- }\n } b;", "[content_by_lua_block]{} [b]"),
+            ("content_by_lua_block { f('}', 2 - 1) } b;", "[content_by_lua_block]{} [b]"),
         ];
         for (text, expected) in rows {
             match parse(text, 0) {
