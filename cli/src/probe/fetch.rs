@@ -867,6 +867,108 @@ mod tests {
     }
 
     #[test]
+    fn why_it_is_blocked() {
+        let methods = |value: &'static str| ("Access-Control-Allow-Methods", value);
+        let headers = |value: &'static str| ("Access-Control-Allow-Headers", value);
+        let to = answer(302, &[ANY, ("Location", "https://b.example/")]);
+        let (get, put) = (request("GET", &[], false), request("PUT", &[], false));
+        let (own, own_with) = (request("GET", &["X-Own: 1"], false), request("GET", &["X-Own: 1"], true));
+        let rows: [(&Fetch, &[Response], &str, &str); 12] = [
+            (&get, &[answer(404, &[])], "the answer does not allow the origin https://app.example.com", "no Access-Control-Allow-Origin"),
+            (&put, &[answer(204, &[])], "the answer does not allow the origin https://app.example.com", "no Access-Control-Allow-Origin"),
+            (&put, &[answer(403, &[])], "the answer does not allow the origin https://app.example.com", "status 403, no Access-Control-Allow-Origin"),
+            (
+                &get,
+                &[to, answer(200, &[ALLOW])],
+                "the answer allows https://app.example.com, and the origin is null, after a redirect from one other origin to another; \
+                 let the script fetch https://b.example/ itself, because null is also the origin of any sandboxed page",
+                "Access-Control-Allow-Origin: https://app.example.com",
+            ),
+            (
+                &get,
+                &[answer(200, &[ALLOW, ANY])],
+                "the field was sent 2 times, and browsers do not accept a list of origins",
+                "Access-Control-Allow-Origin: https://app.example.com, *",
+            ),
+            (
+                &request("PUT", &[], true),
+                &[answer(204, &[ALLOW, CREDENTIALS, methods("*")])],
+                "with credentials, * is only the name of a method, and PUT is not listed",
+                "Access-Control-Allow-Methods: *",
+            ),
+            (
+                &request("patch", &[], false),
+                &[answer(204, &[ALLOW, methods("PATCH")])],
+                "the method patch is not listed in this case, and methods are case-sensitive",
+                "Access-Control-Allow-Methods: PATCH",
+            ),
+            (&put, &[answer(204, &[ALLOW])], "the method PUT is not listed", "no Access-Control-Allow-Methods"),
+            (
+                &own_with,
+                &[answer(204, &[ALLOW, CREDENTIALS, headers("*")])],
+                "with credentials, * is only the name of a header, and it does not allow x-own",
+                "Access-Control-Allow-Headers: *",
+            ),
+            (
+                &request("GET", &["Authorization: x", "X-Own: 1"], false),
+                &[answer(204, &[ALLOW, headers("*")])],
+                "* does not allow authorization, which must be listed",
+                "Access-Control-Allow-Headers: *",
+            ),
+            (&own, &[answer(204, &[ALLOW])], "the header x-own is not listed", "no Access-Control-Allow-Headers"),
+            (
+                &request("GET", &["X-Own: 1", "X-Two: 2"], false),
+                &[answer(204, &[ALLOW, headers("X-A")])],
+                "the headers x-own, x-two are not listed",
+                "Access-Control-Allow-Headers: X-A",
+            ),
+        ];
+        for (request, answers, why, sent) in rows {
+            let mut script = Script(answers.to_vec(), Vec::new());
+            let Outcome::Blocked(block) = fetch(request, &mut script).1 else { panic!("{why}") };
+            assert_eq!((block.why.as_str(), block.sent.as_deref()), (why, Some(sent)));
+        }
+    }
+
+    #[test]
+    fn requests_that_are_not_made() {
+        let at = |url: &str| Fetch { url: Url::parse(url).unwrap(), ..request("GET", &[], false) };
+        for refused in [
+            at("https://user@api.example.net/"),
+            at("https://:password@api.example.net/"),
+            at("ftp://api.example.net/"),
+            request("GET", &["X-Own: a\nb"], false),
+            request("GET", &["a b: c"], false),
+        ] {
+            assert_eq!(run(&refused, &[answer(200, &[ANY])]).0, "arguments", "{} {:?}", refused.url, refused.headers);
+        }
+        // https pages may fetch these, which are trustworthy without https.
+        for url in ["http://localhost/", "http://a.localhost./", "http://127.0.0.1/", "http://[::1]/"] {
+            assert_eq!(run(&at(url), &[answer(200, &[ANY])]).0, "200", "{url}");
+        }
+        for url in ["http://localhost.example/", "http://alocalhost/", "http://10.0.0.1/"] {
+            assert_eq!(run(&at(url), &[answer(200, &[ANY])]).0, "mixed-content", "{url}");
+        }
+    }
+
+    #[test]
+    fn cookies() {
+        for (url, credentials, expected) in [
+            ("https://api.example.net/", false, None),
+            ("https://api.example.net/", true, Some("a=b")),
+            ("https://app.example.com/", false, Some("a=b")),
+        ] {
+            let wanted = Fetch {
+                url: Url::parse(url).unwrap(),
+                cookie: Some("a=b".to_owned()),
+                ..request("GET", &[], credentials)
+            };
+            let (_, sent) = run(&wanted, &[answer(200, &[ALLOW, CREDENTIALS])]);
+            assert_eq!(field(&sent[0], "Cookie").as_deref(), expected, "{url} {credentials}");
+        }
+    }
+
+    #[test]
     fn methods_and_headers_after_redirects() {
         let allow =
             [ANY, ("Access-Control-Allow-Methods", "PUT"), ("Access-Control-Allow-Headers", "*, authorization")];
@@ -883,9 +985,41 @@ mod tests {
             run(&request("PUT", &[], false), &[permit.clone(), to(302, "/b"), permit.clone(), ok.clone()]);
         let methods: Vec<_> = sent.iter().map(|request| request.method.as_str()).collect();
         assert_eq!((word.as_str(), methods), ("200", vec!["OPTIONS", "PUT", "OPTIONS", "PUT"]));
-        let (word, sent) =
-            run(&request("GET", &["Authorization: x"], false), &[permit, to(302, "https://b.example/"), ok.clone()]);
+        let (word, sent) = run(
+            &request("GET", &["Authorization: x"], false),
+            &[permit.clone(), to(302, "https://b.example/"), ok.clone()],
+        );
         assert_eq!((word.as_str(), field(&sent[2], "Authorization")), ("200", None));
+        assert_eq!((sent.len(), sent[2].method.as_str()), (3, "GET"));
+        let (_, sent) = run(
+            &request("GET", &["Authorization: x"], false),
+            &[permit.clone(), to(302, "/b"), permit.clone(), ok.clone()],
+        );
+        assert_eq!((sent.len(), field(&sent[3], "Authorization").as_deref()), (4, Some("x")));
+        let (_, sent) = run(&request("PUT", &[], false), &[permit, to(303, "/b"), ok.clone()]);
+        assert_eq!((sent.len(), sent[2].method.as_str()), (3, "GET"));
+        let (_, sent) = run(&request("HEAD", &[], false), &[to(303, "/b"), ok.clone()]);
+        assert_eq!(sent[1].method, "HEAD");
+        // The own origin may redirect to itself with a user name; others may not.
+        let own = Fetch { url: Url::parse(APP).unwrap(), ..request("GET", &[], false) };
+        assert_eq!(run(&own, &[to(302, "https://u@app.example.com/"), ok.clone()]).0, "200");
+        assert_eq!(run(&own, &[to(302, "https://u@b.example/"), ok.clone()]).0, "redirect");
+        // It is said once that the origin is null from here on.
+        let mut script = Script(vec![to(302, "https://b.example/"), to(302, "https://c.example/"), ok], Vec::new());
+        let (steps, _) = fetch(&request("GET", &[], false), &mut script);
+        let notes: Vec<_> = steps
+            .iter()
+            .filter_map(|step| if let Step::Note(text) = step { Some(text.as_str()) } else { None })
+            .filter(|text| !text.starts_with("No preflight"))
+            .collect();
+        assert_eq!(
+            notes,
+            [
+                "A redirect to https://b.example/",
+                "From here on, the browser sends Origin: null, because one other origin redirects to another",
+                "A redirect to https://c.example/",
+            ]
+        );
     }
 
     #[test]
