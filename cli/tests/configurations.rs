@@ -318,6 +318,19 @@ fn variables_with_other_definitions() {
                 "$b cannot be compared: the definition of $a in",
                 2,
             ),
+            // Groups of expressions: of a rewrite, and of others.
+            (
+                "server { rewrite ^/(.*)$ /b; cors_allow_origin https://$1.example; }",
+                "server { rewrite ^/(.+)$ /b; cors_allow_origin https://$1.example; }",
+                "$1.example cannot be compared: the definition of $1 in standard input:1 is not that in old.conf:1",
+                2,
+            ),
+            (
+                "server { return 200; cors_allow_origin https://$1.example; }",
+                "server { return 204; cors_allow_origin https://$1.example; }",
+                "Both allow the same.",
+                0,
+            ),
             // A variable of the configuration's own, whose name is one of the module's.
             (
                 "http { map $host $cors_origin { default https://a.example; } server { cors_allow_origin $cors_origin; } }",

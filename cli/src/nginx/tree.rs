@@ -327,6 +327,11 @@ mod tests {
         assert_eq!(inner, ["/e/c/a.conf:1", "/e/c/b.conf:1", "/e/x:1"]);
         assert_eq!(configuration.files[0].text, "http { include c/*.conf; include x; }\n");
         assert!(dumped("http { }").is_none());
+        assert!(dumped("http { }\n# configuration file /e/nginx.conf:\nhttp { }\n").is_none());
+        assert_eq!(
+            dump("# configuration file /e/nginx.conf:\ninclude x;\n").err().as_deref(),
+            Some("\"/e/x\" is not there in /e/nginx.conf:1; the output of nginx -T contains every file")
+        );
     }
 
     #[test]
@@ -337,6 +342,11 @@ mod tests {
             ("location / { http { } }", "\"http\" directive is not allowed here in n:1"),
             ("server;", "directive \"server\" has no opening \"{\" in n:1"),
             ("location / { add_header a; }", "invalid number of arguments in \"add_header\" directive in n:1"),
+            ("location / { set $a; }", "invalid number of arguments in \"set\" directive in n:1"),
+            ("map $a { }", "invalid number of arguments in \"map\" directive in n:1"),
+            ("http a { }", "invalid number of arguments in \"http\" directive in n:1"),
+            ("http { server a { } }", "invalid number of arguments in \"server\" directive in n:1"),
+            ("server { location { } }", "invalid number of arguments in \"location\" directive in n:1"),
             ("location / { cors_max_age { } }", "directive \"cors_max_age\" is not terminated by \";\" in n:1"),
             ("location / { add_header a b { } }", "directive \"add_header\" is not terminated by \";\" in n:1"),
             ("\ninclude none;", "\"none\" is not there in n:2; the output of nginx -T contains every file"),

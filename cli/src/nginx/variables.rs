@@ -110,3 +110,38 @@ fn text(directive: &Directive) -> String {
     let inner: String = flat(block).into_iter().map(text).collect();
     format!("{}{{ {inner}}} ", words(directive))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::syntax::parse;
+    use super::*;
+
+    #[test]
+    fn what_defines_a_variable() {
+        let rows = [
+            ("set $A 1;", Some("a")),
+            ("map $a ${b} { }", Some("b")),
+            ("set_by_lua_block $a { return 1 }", Some("a")),
+            ("set_if_empty $a b;", Some("a")),
+            ("$geoip2_country default=US country iso_code;", Some("geoip2_country")),
+            ("add_header X-A $a;", None),
+            ("settings $a;", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(defined(&parse(text, 0).unwrap()[0]).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_groups() {
+        let rows = [
+            (r"~^(?<first>\w+)\.(?P<Second_2>\d+)$", "first second_2"),
+            ("~(?:a)(?=b)(?<!c)(?<=d)", ""),
+            ("~(?<a-b>c)(?<d>e)", "d"),
+            ("plain", ""),
+        ];
+        for (word, expected) in rows {
+            assert_eq!(groups(word).collect::<Vec<_>>().join(" "), expected, "{word}");
+        }
+    }
+}
