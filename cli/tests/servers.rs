@@ -153,6 +153,23 @@ fn trailers_are_not_fields() {
 }
 
 #[test]
+fn lines_that_go_on() {
+    for start in [" ", "\t"] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin:\r\n{start}https://app.example.com\r\nContent-Length: 0\r\n\r\n"
+        );
+        let url = server_with(move |s, _| s.write_all(answer.as_bytes()));
+        let ran = cors(&["probe", &url, "-o", "https://app.example.com"], "");
+        assert!(
+            ran.out.contains("https://app.example.com\n\nBlocked") || ran.code == Some(0),
+            "{}{}",
+            ran.out,
+            ran.err
+        );
+    }
+}
+
+#[test]
 fn values_are_bytes() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let url = server_with(move |s, request| {

@@ -1000,6 +1000,14 @@ mod tests {
         assert_eq!((sent.len(), sent[2].method.as_str()), (3, "GET"));
         let (_, sent) = run(&request("HEAD", &[], false), &[to(303, "/b"), ok.clone()]);
         assert_eq!(sent[1].method, "HEAD");
+        // Only what describes the body goes with it.
+        let own = [ANY, ("Access-Control-Allow-Headers", "x-own")];
+        let (_, sent) = run(
+            &Fetch { body: Some(b"x".to_vec()), ..request("POST", &["X-Own: 1", "Content-Language: de"], false) },
+            &[answer(204, &own), to(302, "/b"), answer(204, &own), ok.clone()],
+        );
+        assert_eq!((sent.len(), sent[3].method.as_str()), (4, "GET"));
+        assert_eq!((field(&sent[3], "X-Own").as_deref(), field(&sent[3], "Content-Language")), (Some("1"), None));
         // The own origin may redirect to itself with a user name; others may not.
         let own = Fetch { url: Url::parse(APP).unwrap(), ..request("GET", &[], false) };
         assert_eq!(run(&own, &[to(302, "https://u@app.example.com/"), ok.clone()]).0, "200");

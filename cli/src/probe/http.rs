@@ -113,7 +113,10 @@ impl Handler for Received {
             self.complete = self.status >= 200;
         } else if line.starts_with(b" ") || line.starts_with(b"\t") {
             if let Some((_, value)) = self.fields.last_mut() {
-                value.push(b' ');
+                // White space at the ends is not a part of a value.
+                if !value.is_empty() {
+                    value.push(b' ');
+                }
                 value.extend(line.trim_ascii());
             }
         } else if let Some(colon) = line.iter().position(|&b| b == b':') {

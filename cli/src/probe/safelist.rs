@@ -2,7 +2,6 @@
 //! Which methods and headers scripts may use without permission, and which they cannot use at all.
 
 use cors_policy::headers::is_forbidden_request;
-use cors_policy::list::is_token;
 
 /// A header of a request or response: its name and its value.
 pub type Header = (String, Vec<u8>);
@@ -85,14 +84,14 @@ pub fn is_safelisted_header((name, value): &Header) -> bool {
     }
 }
 
-/// The essence of a MIME type ([parse a MIME type](https://mimesniff.spec.whatwg.org/#parse-a-mime-type), steps 1 to 10).
+/// The essence of a MIME type ([parse a MIME type](https://mimesniff.spec.whatwg.org/#parse-a-mime-type), steps 1 to 10), or what is
+/// none because a part is not a token.
 fn essence(value: &[u8]) -> Option<String> {
     let is_whitespace = |b: u8| matches!(b, b'\n' | b'\r' | b'\t' | b' ');
     let text = std::str::from_utf8(value).ok()?.trim_matches(|c| u8::try_from(c).is_ok_and(is_whitespace));
     let (kind, rest) = text.split_once('/')?;
     let subtype = rest.split(';').next()?.trim_end_matches(|c| u8::try_from(c).is_ok_and(is_whitespace));
-    (is_token(kind.as_bytes()) && is_token(subtype.as_bytes()))
-        .then(|| format!("{kind}/{subtype}").to_ascii_lowercase())
+    Some(format!("{kind}/{subtype}").to_ascii_lowercase())
 }
 
 /// Whether it is a range with a start
