@@ -36,7 +36,15 @@ fn directory(name: &str) -> PathBuf {
 #[test]
 fn explanations() {
     let api = "server api.example.com, location /api/ (standard input:6)";
-    let rows: [(&[&str], &[String], i32); 7] = [
+    let rows: [(&[&str], &[String], i32); 8] = [
+        (
+            &["-o", "https://app.example.com", "-H", "Accept: text/html", "-H", "Accept-Language"],
+            &[
+                "header Accept: needs no permission with this value".into(),
+                "header Accept-Language: not in cors_allow_headers".into(),
+            ],
+            1,
+        ),
         (
             &["-o", "https://app.example.com", "-m", "put", "-H", "content-type: application/json"],
             &[
@@ -371,6 +379,8 @@ fn switches() {
         ("cors_allow_headers X-A X-B;", "cors_allow_headers x-b;", "- header X-A", 0),
         ("cors_allow_headers *;", "cors_allow_headers X-A;", "- header *", 0),
         ("cors_allow_methods *;", "cors_allow_methods DELETE;", "- method *", 0),
+        ("cors_allow_methods *;", "cors_allow_methods *; cors_max_age 1m;", "~ max-age 60 s, was not set", 0),
+        ("cors_allow_headers *;", "cors_allow_headers *; cors_max_age 1m;", "~ max-age 60 s, was not set", 0),
         ("cors_expose_headers *;", "cors_expose_headers X-A;", "- exposed *", 0),
         ("", "cors_reject_status 404;", "~ reject-status 404, was 403", 0),
         ("cors_preflight_status 200;", "", "~ preflight-status 204, was 200", 0),
