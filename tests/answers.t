@@ -342,8 +342,8 @@ sub is_answered {
 		my @curl = map { ('-H', $_) } grep { !/^X-Id/ } @fields;
 		push @curl, $method eq 'HEAD' ? '--head' : ('-X', $method);
 		my $port = Test::Nginx::port(8081);
-		open my $curl, '-|', qw/ curl -s -o -  -w %{http_code} --max-time 3
-			--http2-prior-knowledge /, @curl, "http://127.0.0.1:$port$uri"
+		open my $curl, '-|', qw/ curl -s -o -  -w %{http_code}
+			--http2-prior-knowledge --max-time /, SOON, @curl, "http://127.0.0.1:$port$uri"
 			or die "cannot start curl: $!\n";
 		my $output = do { local $/; <$curl> };
 		my $result = close($curl) ? '' : ' incomplete';

@@ -173,7 +173,8 @@ sub curl {
 	my @arguments = map { $_ eq 'body' ? "--data-binary 'SOME-BODY'"
 		: /^http/ ? "'$_'" : "-H '$_'" } @fields;
 
-	return scalar `curl -skig -m 8 -w '\nconnections: %{num_connects}\n' $option -X $method @arguments '$url'`;
+	my $seconds = 3 * SOON;
+	return scalar `curl -skig -m $seconds -w '\nconnections: %{num_connects}\n' $option -X $method @arguments '$url'`;
 }
 
 ###############################################################################

@@ -14,7 +14,7 @@ use Test::More ();
 use Test::Nginx qw/ :DEFAULT http_content /;
 
 our @EXPORT = qw/ request get preflight cors header content allowed VARY
-	PREFLIGHT_VARY is_allowed is_denied serve connection exchange is_closed reloads_alone /;
+	PREFLIGHT_VARY SOON is_allowed is_denied serve connection exchange is_closed reloads_alone /;
 
 # What the responses to a simple request, and to a preflight, depend on.
 use constant {
