@@ -25,9 +25,10 @@ use constant WITHIN => $ENV{TEST_NGINX_PATIENCE} // 10;
 
 my $t = Test::Nginx->new()->has(qw/ http /);
 my $dir = $t->testdir();
-my $list = "$dir/list";
+my $list = "$dir/now/list";
 my @old = map { "https://old$_.example" } 1 .. 3;
 my $new = 'https://new.example';
+my $number = 1;
 
 plan(skip_all => 'only root can choose the user of workers') if $> != 0;
 
@@ -71,6 +72,20 @@ my @changes = (
 			sleep 0.05;
 		}
 		unlink "$list.new";
+		return $writer;
+	}],
+	['in another directory while the old file is written', '0 0 0 1', sub {
+		my ($t) = @_;
+
+		my $writer = handle(O_WRONLY);
+		syswrite $writer, '#';
+		my $next = "$dir/" . $number++;
+		mkdir $next;
+		another($t);
+		rename "$list.new", "$next/list" or die "rename: $!";
+		rename "$dir/now", "$dir/" . $number++ or die "rename: $!";
+		rename $next, "$dir/now" or die "rename: $!";
+		sleep 0.5;
 		return $writer;
 	}],
 	['linked and read', '0 0 0 1', sub {
@@ -117,7 +132,7 @@ http {
         server_name  localhost;
 
         location / {
-            cors_allow_origin_file list;
+            cors_allow_origin_file now/list;
             return 200;
         }
     }
@@ -126,7 +141,8 @@ http {
 EOC
 
 	chmod 0755, $dir;
-	$t->write_file('list', join '', map { "$_\n" } @old);
+	mkdir "$dir/now";
+	$t->write_file('now/list', join '', map { "$_\n" } @old);
 	$t->run();
 	# The workers have begun to follow the file.
 	ok(in_time('1 1 1 0'), "$user: at start");
@@ -177,8 +193,8 @@ EOC
 sub before {
 	my ($t) = @_;
 
-	$t->write_file('before', join '', map { "$_\n" } @old);
-	rename "$dir/before", $list or die "rename: $!";
+	$t->write_file('now/before', join '', map { "$_\n" } @old);
+	rename "$dir/now/before", $list or die "rename: $!";
 	in_time('1 1 1 0') or die 'the old list is not in force';
 	# It has been watched again.
 	sleep 0.3;
@@ -188,7 +204,7 @@ sub before {
 sub another {
 	my ($t) = @_;
 
-	$t->write_file('list.new', "$new\n");
+	$t->write_file('now/list.new', "$new\n");
 }
 
 sub handle {

@@ -129,7 +129,8 @@ impl Settings {
             self.access = Access::Undecided;
         }
         // The first line that names an address decides.
-        if self.access == Access::Undecided && matches!(address, b"all" | b"0.0.0.0/0" | b"::/0") {
+        let is_all = matches!(address, b"all" | b"0.0.0.0/0") || (access == Access::Allowed && address == b"::/0");
+        if self.access == Access::Undecided && is_all {
             self.access = access;
         }
     }
@@ -159,7 +160,10 @@ impl Settings {
 
 /// Whether an address of `listen` is one that other machines cannot reach.
 fn is_of_this_machine(address: &[u8]) -> bool {
-    ["unix:", "127.", "localhost", "[::1]"].iter().any(|start| address.starts_with(start.as_bytes()))
+    let is_number = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b':');
+    ["unix:", "localhost:", "[::1]"].iter().any(|start| address.starts_with(start.as_bytes()))
+        || address == b"localhost"
+        || (address.starts_with(b"127.") && address.iter().all(is_number))
 }
 
 /// A line of another module.
@@ -179,6 +183,7 @@ struct What {
 
 #[derive(Default)]
 struct Level {
+    is_location: bool,
     settings: Settings,
     /// Lines of others.
     lines: Vec<Superfluous>,
@@ -231,7 +236,7 @@ impl Search<'_> {
                         level.settings.note(name, b"");
                         reader.skip_lua()?;
                     } else {
-                        let start = (reader.at, reader.line);
+                        let start = (reader.at, reader.line, name == b"location");
                         let returns = reader.skip_block()?;
                         level.settings.is_guarded |= returns && name == b"if";
                         if is_level {
@@ -243,8 +248,10 @@ impl Search<'_> {
                 _ => return None,
             }
         };
-        for (at, line) in blocks {
-            let mut inner = Level { settings: level.settings.inherited(), ..Level::default() };
+        for (at, line, is_location) in blocks {
+            let mut inner = Level { is_location, settings: level.settings.inherited(), ..Level::default() };
+            // An `if` of a location counts for that location alone.
+            inner.settings.is_guarded &= !level.is_location;
             let mut reader = Reader { text: reader.text, at, line };
             self.read_level(&mut reader, file, &mut inner, depth)?;
             level.is_left_within |= inner.is_left_within || !inner.settings.replaces_fields();

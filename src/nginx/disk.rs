@@ -112,6 +112,8 @@ enum Writing {
     No,
     /// Somebody who has made the file has it open; there may be something in it already if it was made as a link.
     Opened,
+    /// Somebody has opened it when it had just been changed: it may have been emptied by that.
+    Emptied,
     /// Somebody has written.
     Written,
 }
@@ -142,9 +144,9 @@ struct Watch {
     writing: Writing,
     /// How many have it open, of those who have opened it since it is watched.
     open: u32,
-    /// Whether it has just been changed without being open.
-    is_cut: bool,
-    /// Since when it is not known who writes.
+    /// When it was changed without being open, if that is the last that was reported.
+    cut: Option<Instant>,
+    /// Until when somebody may be writing who is not known.
     unsure: Option<Instant>,
 }
 
@@ -173,6 +175,9 @@ const OF_DIRECTORY: u32 = OF_FILE | MOVED_FROM | MOVED_TO | CREATE | DELETE;
 /// For how long a file may be being written after it is not known who does: a file was changed without being open (`truncate`, or somebody
 /// who has opened it earlier), or the system has had more to report than it keeps.
 const UNSURE: Duration = Duration::from_secs(5);
+
+/// The same after a file was changed and closed, maybe only by those who read it.
+const LONG_UNSURE: Duration = Duration::from_secs(60);
 
 /// In which time two things are reported that happen together.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -235,12 +240,14 @@ impl Writers {
             // Otherwise another thread may have removed what this one has added.
             let is_all_there = watches.removals == removals;
             let watch = &mut watches.files[self.at];
-            if watch.file != file {
+            let number = |added: &io::Result<i32>| *added.as_ref().unwrap_or(&0);
+            // Another file that no event has announced: what was reported of the one before says nothing about it.
+            let is_another = number(&itself) != watch.itself && !watch.is_replaced;
+            if watch.file != file || is_another || number(&directory) != watch.directory {
                 *watch =
                     Watch { file: file.clone(), directory: watch.directory, itself: watch.itself, ..Watch::default() };
             }
             watch.is_replaced = false;
-            let number = |added: &io::Result<i32>| *added.as_ref().unwrap_or(&0);
             let before = [
                 mem::replace(&mut watch.directory, number(&directory)),
                 mem::replace(&mut watch.itself, number(&itself)),
@@ -269,9 +276,9 @@ impl Writers {
         let mut watches = self.notices.watches();
         self.notices.read(&mut watches);
         let watch = &mut watches.files[self.at];
-        watch.unsure = watch.unsure.filter(|since| since.elapsed() < UNSURE);
+        watch.unsure = watch.unsure.filter(|until| Instant::now() < *until);
         match watch.writing {
-            Writing::Written => true,
+            Writing::Emptied | Writing::Written => true,
             Writing::Opened if identity.is_empty() => true,
             _ => watch.unsure.is_some(),
         }
@@ -284,22 +291,25 @@ impl Watch {
         if event & OVERFLOW != 0 {
             // Who has begun or ended to write is not known any more.
             (self.is_new, self.writing, self.open) = (false, Writing::No, 0);
-            self.unsure.get_or_insert_with(Instant::now);
+            self.wait(UNSURE);
         }
         let is_itself = number == self.itself && !self.is_replaced;
         if !is_itself && (number != self.directory || self.file.file_name() != Some(name)) {
             return;
         }
         let event = event & OF_DIRECTORY;
-        let was_cut = mem::replace(&mut self.is_cut, event == MODIFY && self.open == 0);
+        let cut = self.cut.take();
         match event {
             MODIFY if self.open > 0 => self.writing = Writing::Written,
-            MODIFY => self.unsure = Some(Instant::now()),
+            MODIFY => {
+                self.cut = Some(Instant::now());
+                self.wait(UNSURE);
+            }
             OPEN => {
                 self.open += 1;
                 // Opening a file may empty it, which is reported before.
-                if was_cut && self.unsure.is_some_and(|since| since.elapsed() < AT_ONCE) {
-                    self.writing = Writing::Written;
+                if cut.is_some_and(|at| at.elapsed() < AT_ONCE) {
+                    self.writing = Writing::Emptied;
                 } else if self.is_new {
                     self.writing = Writing::Opened;
                 }
@@ -308,10 +318,11 @@ impl Watch {
             CLOSE_NOWRITE => {
                 self.open = self.open.saturating_sub(1);
                 if self.open == 0 {
-                    if self.writing == Writing::Written {
-                        self.unsure = Some(Instant::now());
+                    match mem::take(&mut self.writing) {
+                        Writing::No | Writing::Opened => {}
+                        Writing::Emptied => self.wait(UNSURE),
+                        Writing::Written => self.wait(LONG_UNSURE),
                     }
-                    self.writing = Writing::No;
                 }
             }
             CLOSE_WRITE => {
@@ -325,5 +336,10 @@ impl Watch {
             }
             _ => {}
         }
+    }
+
+    /// Somebody may be writing for so long.
+    fn wait(&mut self, time: Duration) {
+        self.unsure = self.unsure.max(Some(Instant::now() + time));
     }
 }
