@@ -394,7 +394,7 @@ fn switches() {
         "cors_enforce on; cors_allow_origin https://a.example; cors_max_age 1h; cors_reject_status 404;",
         "server without a name\n  + origin https://a.example\n  - enforcement has begun\n  + dry-run has ended\n  ~ reject-status 404, was 403\n",
     );
-    // Servers of the same name are told apart by their order, and a comma alone is no expression.
+    // Servers with the same name are matched in order. A lone comma is not an expression.
     let three = |last: &str| {
         let server = |name: &str| format!("cors_allow_origin https://{name}.example; }} server {{ ");
         server("a") + &server("b") + &format!("cors_allow_origin https://{last}.example;")

@@ -318,7 +318,7 @@ fn superfluous(words: &[Vec<u8>]) -> Option<What> {
     let (name, arguments) = words.split_first()?;
     let what = |header: &[u8], is_part| {
         let header: String = header.iter().map(|&b| char::from(b)).take(64).collect();
-        Some(What { text: format!("{} {header}", String::from_utf8_lossy(name)), is_part })
+        What { text: format!("{} {header}", String::from_utf8_lossy(name)), is_part }
     };
     let is_cors = |header: &[u8]| header.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"access-control-"));
     let is_vary = |header: &[u8], value: &[u8]| {
@@ -331,7 +331,7 @@ fn superfluous(words: &[Vec<u8>]) -> Option<What> {
     match name.as_slice() {
         b"add_header" => {
             let value = arguments.get(1).map_or(&b""[..], Vec::as_slice);
-            (is_cors(header) || is_vary(header, value)).then(|| what(header, false)).flatten()
+            (is_cors(header) || is_vary(header, value)).then(|| what(header, false))
         }
         b"more_set_headers" | b"more_clear_headers" => {
             let is_ours = |field: &Vec<u8>| {
@@ -340,13 +340,13 @@ fn superfluous(words: &[Vec<u8>]) -> Option<What> {
                 is_cors(list::trim(header)) || (name == b"more_set_headers" && is_vary(list::trim(header), value))
             };
             let field = arguments.iter().find(|field| is_ours(field))?;
-            what(list::trim(field.split(|&b| b == b':').next()?), !arguments.iter().all(is_ours))
+            Some(what(list::trim(field.split(|&b| b == b':').next()?), !arguments.iter().all(is_ours)))
         }
         b"proxy_hide_header"
         | b"fastcgi_hide_header"
         | b"uwsgi_hide_header"
         | b"scgi_hide_header"
-        | b"grpc_hide_header" => is_cors(header).then(|| what(header, false)).flatten(),
+        | b"grpc_hide_header" => is_cors(header).then(|| what(header, false)),
         _ => None,
     }
 }

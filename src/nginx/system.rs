@@ -213,8 +213,8 @@ pub fn read(mut file: &File, size: usize) -> io::Result<Contents> {
     Ok(contents)
 }
 
-/// Whether somebody has a file open to write to it. The system says so for local file systems, to the owner of the file and to privileged
-/// processes, by granting a lease or not.
+/// Whether a process has the file open for writing; `None` if the system does not say. On local file systems, the owner of the file
+/// and privileged processes learn it by asking for a lease.
 #[cfg(target_os = "linux")]
 pub fn is_open_for_writing(file: &File) -> Option<bool> {
     // Not in the crate. <https://man7.org/linux/man-pages/man2/F_GETSIG.2const.html>

@@ -326,7 +326,7 @@ impl Settings<'_> {
             (false, _) => "/".to_owned(),
             (true, Some((Value::Text(expression), _))) => location(&expression),
             (true, _) => {
-                notes.left("location", &place, "CORS_URLS_REGEX is not known, so there is no location for the policy");
+                notes.left("location", &place, "The value of CORS_URLS_REGEX is unknown, so no location is written");
                 return (Vec::new(), self.all(notes));
             }
         };
