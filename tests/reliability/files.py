@@ -95,12 +95,13 @@ class Server:
         return times
 
     def memory(self):
-        """The memory of all processes, in bytes: what they share counts once."""
+        """The memory of all processes, in bytes: what they share counts once. The pages of programs and libraries do not count: they
+        are divided by all that run the same, so that another nginx that ends is a growth of this one."""
         pids = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True).stdout
         total = 0
         for pid in [str(self.process.pid), *pids.split()]:
             with open(f"/proc/{pid}/smaps_rollup") as file:
-                total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+                total += sum(int(line.split()[1]) for line in file if line.startswith(("Pss_Anon:", "Pss_Shmem:")))
         return total * 1024
 
     def latencies(self, number):
