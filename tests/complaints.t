@@ -18,7 +18,7 @@ use Messages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(54);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(57);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -128,6 +128,19 @@ http {
             return 200;
         }
 
+        location /exposed-star {
+            cors_allow_origin https://a.example;
+            add_header Access-Control-Expose-Headers "*, X-One";
+            return 200;
+        }
+
+        location /exposed-star-credentials {
+            cors_allow_origin      https://a.example;
+            cors_allow_credentials on;
+            add_header Access-Control-Expose-Headers "*, X-One";
+            return 200;
+        }
+
         location /exposed-listed {
             cors_allow_origin   https://a.example;
             cors_expose_headers ETag;
@@ -158,6 +171,13 @@ http {
                 cors_allow_origin https://a.example;
                 add_header Access-Control-Allow-Origin https://a.example;
                 add_header Vary Origin;
+                return 200;
+            }
+
+            location /dry/same-credentials {
+                cors_allow_origin      https://a.example;
+                cors_allow_credentials on;
+                add_header Access-Control-Allow-Credentials true;
                 return 200;
             }
 
@@ -279,6 +299,9 @@ is(lines($t, get('/kept', $a)), '', 'cors_override off');
 like(lines($t, get('/exposed', $a)), qr/^\[info\] .*cors: Access-Control-Expose-Headers is removed .*: write "cors_expose_headers X-One X-Two X-Three", client/,
 	'exposed headers');
 is(lines($t, get('/exposed', $a)), '', 'exposed headers: once a minute');
+like(lines($t, get('/exposed-star', $a)), qr/: write "cors_expose_headers \* X-One", client/, 'exposed headers: \'*\'');
+like(lines($t, get('/exposed-star-credentials', $a)), qr/: write "cors_expose_headers X-One", client/,
+	"exposed headers: '*' with credentials");
 is(lines($t, get('/exposed-listed', $a)), '', 'exposed headers: others are listed');
 
 like(lines($t, get('/app', $a)),
@@ -300,6 +323,8 @@ like(lines($t, preflight('/dry/none', $b, 'GET')),
 like(lines($t, get('/dry/enforce', $b)), qr/rejected, .*\(dry run\).*\n.*cors: would answer with status 403 \(dry run\)/,
 	'dry run: rejected');
 is(lines($t, get('/dry/same', $a)), '', 'dry run: nothing to change');
+like(lines($t, get('/dry/same-credentials', $a)), qr/cors: would set Access-Control-Allow-Origin, Vary \(dry run\)/,
+	'dry run: credentials are the same');
 like(lines($t, get('/dry/same', $b)), qr/$denied.*\n.*cors: would remove Access-Control-Allow-Origin \(dry run\)/,
 	'dry run: denied, removed');
 like(lines($t, get('/dry/app', $a)), qr/^.*cors: Access-Control-Allow-Credentials would be removed .* \(dry run\).*\n.*cors: would set Access-Control-Allow-Origin, Access-Control-Expose-Headers, Vary and remove Access-Control-Allow-Credentials \(dry run\)[^\n]*$/,

@@ -73,7 +73,7 @@ my @kinds = (
 	['rejected HEAD', ['HEAD', "Origin: $evil"], 403],
 );
 
-$t->plan(@cases * 4 * 3 * @kinds + @lua + 1);
+$t->plan(@cases * 4 * 3 * @kinds + @lua + !!@lua + 1);
 
 cmp_ok(scalar @cases, '>', 3, 'there are filters');
 
@@ -240,6 +240,51 @@ http {
 EOF
 	$t->run();
 	is(cors(request('GET', '/', "Origin: $evil")) =~ s/ .*//r, $expected, "Lua: $setting $directive");
+	$t->stop();
+}
+
+# Two policies are asked before the module decides.
+
+if (@lua) {
+	$t->write_file_expand('nginx.conf', <<'EOF' =~ s/PLACES/$places/gr);
+
+%%TEST_GLOBALS%%
+
+load_module PLACES/ndk_http_module.so;
+load_module PLACES/ngx_http_lua_module.so;
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    rewrite_by_lua_no_postpone on;
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        cors_allow_origin https://a.example;
+
+        set $server $cors_status;
+        set $location '';
+
+        location / {
+            cors_allow_origin https://b.example;
+            rewrite_by_lua_block { ngx.var.location = ngx.var.cors_status }
+            add_header X-Status "$server $location $cors_status" always;
+            return 200;
+        }
+    }
+}
+
+EOF
+	$t->run();
+	is(header(request('GET', '/', 'Origin: https://a.example'), 'X-Status'), 'ALLOWED DENIED DENIED',
+		'Lua: the policies of the server and of the location');
 	$t->stop();
 }
 

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(198);
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(204);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -44,6 +44,17 @@ http {
                               http://10.0.0.1 http://[::1]
                               http://[::1]:3000 http://[::ffff:7f00:1]
                               https://xn--mnchen-3ya.example;
+            return 200;
+        }
+
+        location /alike {
+            cors_allow_origin https://aaaaaaaaaaaaaaaa.example;
+            return 200;
+        }
+
+        location /both {
+            cors_allow_origin https://aaaaaaaaaaaaaaaa.example https://aaaaaaaa0005f48f.example
+                              http://b001d9f0eaaaaaaaa.example;
             return 200;
         }
 
@@ -137,6 +148,19 @@ http://[0:0:0:0:0:0:0:1]
 http://[::ffff:127.0.0.1]
 http://[::1]:3001
 null
+EOF
+
+# Three origins with one place in the table of exact origins, and one key there: see set.rs.
+
+is_allowed('/alike', 'with one key: the listed one', 'https://aaaaaaaaaaaaaaaa.example');
+is_denied('/alike', 'with one key: another one', <<'EOF');
+https://aaaaaaaa0005f48f.example
+http://b001d9f0eaaaaaaaa.example
+EOF
+is_allowed('/both', 'with one key: all are listed', <<'EOF');
+https://aaaaaaaaaaaaaaaa.example
+https://aaaaaaaa0005f48f.example
+http://b001d9f0eaaaaaaaa.example
 EOF
 
 is_allowed('/under', 'one or more labels', <<'EOF');

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(31);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(33);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -64,6 +64,18 @@ http {
 
         location /variable {
             cors_allow_origin $arg_v https://app.example.com;
+            return 200;
+        }
+
+        location ~ ^/values/(\w+)$ {
+            cors_allow_origin "https://$1.example:81";
+            error_page 404 /other-values/other;
+            return 404;
+        }
+
+        location ~ ^/other-values/(\w+)$ {
+            cors_allow_origin "https://$1.example:82";
+            cors_enforce on;
             return 200;
         }
 
@@ -172,6 +184,11 @@ is(reason('/capture/app', 'https://app.example'),
 	'a capture of the location that decided');
 is(reason('/capture/app', 'https://other.example'), "origin \"https://other.example\" $list",
 	'a capture of another location');
+is(reason('/values/a', 'https://a.example'), "rejected, origin \"https://a.example\" $list",
+	'a value of another location');
+is(reason('/values/a', 'https://other.example'),
+	"rejected, origin \"https://other.example\" $list; nearest: https://other.example:82 (another port)",
+	'a value of the location that rejects');
 is(reason('/expression', 'http://app.example.com'), "origin \"http://app.example.com\" $list",
 	'an expression');
 is(reason('/file', 'https://b.example'), 'origin "https://b.example" is not allowed by cors_allow_origin, '

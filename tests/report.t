@@ -19,7 +19,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(84);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(87);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -207,6 +207,10 @@ counts('http', same_origin => sub { get('/', 'http://api.example', 'Host: api.ex
 counts('http', same_origin => sub { get('/', $b, 'Sec-Fetch-Site: same-origin') });
 counts('http', denied => sub { get('/', $b, 'Sec-Fetch-Site: same-site') });
 counts('http', denied => sub { get('/', $b, 'Sec-Fetch-Site: cross-site') });
+# An origin that has been denied before, in requests that are not.
+counts('http', same_origin => sub { get('/', $b, 'Sec-Fetch-Site: same-origin') });
+counts('http', preflight_origin_denied => sub { preflight('/', $b, 'GET', undef, 'Sec-Fetch-Site: cross-site') });
+counts('enforce', rejected => sub { get('/enforce/', $b, 'Sec-Fetch-Site: cross-site') });
 counts('http', denied => sub { get('/', $b, "Origin: $a") });
 counts('http', preflight => sub { preflight('/', $a, 'GET') });
 counts('http', preflight_origin_denied => sub { preflight('/', $b, 'GET') });

@@ -24,7 +24,7 @@ use constant { CLIENTS => 8, RELOADS => 20, REQUESTS => 250 };
 # A connection is closed after `keepalive_requests`.
 use constant { NOISY => 4, BATCHES => 250, BATCH => 100, FREQUENT => 20 };
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(37);
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(40);
 
 my $conf = <<'EOF';
 
@@ -85,9 +85,15 @@ my @kinds = (
 );
 my @names = ('load allowed', 'load denied', 'load denied', 'preflights preflight');
 
+my $zone = report()->{zone};
+cmp_ok($zone->{used}, '<', $zone->{bytes}, 'there is memory left');
+# Each denial needs room for its origin.
+cmp_ok($zone->{used}, '>', $zone->{denials} * 256, 'memory for denials is in use');
+
 configure($t, '1m', 'load');
 $t->reload();
 wait_for($t, 'load');
+cmp_ok(report()->{zone}{used}, '>', $zone->{used}, 'a policy needs memory');
 
 my %expected;
 my $clients = clients($t, sub {

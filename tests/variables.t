@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(178);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy /)->plan(180);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -297,6 +297,34 @@ http {
         return             444;
     }
 
+    # In three places before the location that the request ends in.
+    server {
+        listen       127.0.0.1:8080;
+        server_name  places.localhost;
+
+        cors_allow_origin  https://app.example.com;
+
+        set  $in_server $cors_status;
+
+        location /first {
+            cors_allow_origin  https://evil.example;
+            set                $in_first "$in_server $cors_status";
+            rewrite            ^ /second last;
+        }
+
+        location /second {
+            cors_allow_origin  https://app.example.com;
+            set                $in_second "$in_first $cors_status";
+            rewrite            ^ /third last;
+        }
+
+        location /third {
+            cors_allow_origin  https://evil.example;
+            add_header         X-Places $in_second;
+            return             200;
+        }
+    }
+
     # Before a location is chosen.
     server {
         listen       127.0.0.1:8080;
@@ -485,6 +513,9 @@ for my $row (
 	is(header($r, 'X-Early'), $early, "in the server: $uri $origin");
 	is(header($r, 'X-Late'), $late, "in the location: $uri $origin");
 }
+
+is(header(get('/first', $app, 'Host: places.localhost'), 'X-Places'), 'ALLOWED DENIED ALLOWED', 'each place has its own');
+is(header(get('/first', $evil, 'Host: places.localhost'), 'X-Places'), 'DENIED ALLOWED DENIED', 'each place has its own: another origin');
 
 # A use before that leaves the values of the decision alone.
 

@@ -16,7 +16,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /)->plan(113);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy /)->plan(141);
 
 my $conf = <<'EOF';
 
@@ -96,6 +96,28 @@ EOF
 EOF
 }
 
+# Names that differ from the module's in one place alone.
+
+my @others = qw/ Vers Vara xary Access-Controll-X Access-Contrax-Allow-Origin Accesz-Control-Allow-Origin Access-Control /;
+
+for my $name (@others) {
+	$locations .= <<"EOF";
+        location = /$name {
+            cors_allow_origin https://app.example.com;
+            add_header $name Accept;
+            return 200;
+        }
+
+        location = /both-$name {
+            cors_allow_origin https://app.example.com;
+            add_header $name Accept;
+            add_header Vary  Accept;
+            return 200;
+        }
+
+EOF
+}
+
 $locations .= <<'EOF';
         location = /proxy-empty {
             cors_allow_origin https://app.example.com;
@@ -140,6 +162,15 @@ for my $n (0 .. $#vary) {
 
 	is(header(preflight("/star-$n", $app), 'Vary'), $was,
 		"nothing added to '$was' under '*': preflight");
+}
+
+for my $name (@others) {
+	for my $row (["/$name", 'Origin'], ["/both-$name", 'Accept', 'Origin']) {
+		my ($uri, @vary) = @$row;
+		my $r = get($uri, $app);
+		is(header($r, $name), 'Accept', "another name is left alone: $uri");
+		is(fields(header($r, 'Vary')), fields(@vary), "another name: $uri, Vary");
+	}
 }
 
 is(header(get('/proxy-empty', $app), 'Vary') =~ s/^ \| | \| $//r, 'Origin',
