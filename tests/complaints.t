@@ -18,7 +18,7 @@ use Messages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(57);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(58);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -174,6 +174,13 @@ http {
                 return 200;
             }
 
+            location /dry/link {
+                cors_allow_origin https://a.example;
+                add_header Access-Control-Allow-Origin https://a.example;
+                add_header Link Origin;
+                return 200;
+            }
+
             location /dry/same-credentials {
                 cors_allow_origin      https://a.example;
                 cors_allow_credentials on;
@@ -323,6 +330,7 @@ like(lines($t, preflight('/dry/none', $b, 'GET')),
 like(lines($t, get('/dry/enforce', $b)), qr/rejected, .*\(dry run\).*\n.*cors: would answer with status 403 \(dry run\)/,
 	'dry run: rejected');
 is(lines($t, get('/dry/same', $a)), '', 'dry run: nothing to change');
+like(lines($t, get('/dry/link', $a)), qr/cors: would set Vary \(dry run\)/, 'dry run: a name as long as Vary');
 like(lines($t, get('/dry/same-credentials', $a)), qr/cors: would set Access-Control-Allow-Origin, Vary \(dry run\)/,
 	'dry run: credentials are the same');
 like(lines($t, get('/dry/same', $b)), qr/$denied.*\n.*cors: would remove Access-Control-Allow-Origin \(dry run\)/,

@@ -17,7 +17,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy auth_basic /)->plan(242);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map proxy auth_basic /)->plan(342);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -31,6 +31,10 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
+    map $uri $trusted {
+        default https://trusted.example;
+    }
+
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
@@ -43,6 +47,13 @@ http {
 
         location /alone {
             cors_enforce on;
+            return 200 "SEE-THIS";
+        }
+
+        # The same policy, with a value that each request has evaluated.
+        location /value {
+            cors_allow_origin $trusted;
+            cors_enforce      on;
             return 200 "SEE-THIS";
         }
 
@@ -242,8 +253,8 @@ for (
 	my $name = join ', ', $method, defined $site ? "'$site'" : 'no site',
 		defined $origin ? "'$origin'" : 'no origin';
 
-	for my $uri ('/list', '/alone') {
-		my $allowed = $uri eq '/list' && ($origin // '') eq $trusted;
+	for my $uri ('/list', '/alone', '/value') {
+		my $allowed = $uri ne '/alone' && ($origin // '') eq $trusted;
 		my $through = $passes && ($allowed || ($origin // '') ne $trusted);
 
 		my $r = request($method, $uri, 'Host: example.com',

@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(66);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(67);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -188,6 +188,11 @@ http {
         }
 
         location ~ ^/many/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)(l)(m)(n)(o)(p)$ {
+            cors_allow_origin  $by_expression;
+            return             200 "$1 $9";
+        }
+
+        location ~ ^/more/(a)(b)(c)(d)(e)(f)(g)(h)(i)(j)(k)(l)(m)(n)(o)(p)(q)(r)(s)(t)(u)(v)(w)(x)(y)(z)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)(.)$ {
             cors_allow_origin  $by_expression;
             return             200 "$1 $9";
         }
@@ -369,6 +374,8 @@ is(cors(get('/skips/0', $evil, 'X: ' . 'yes' x 100)), '200 Vary: Origin',
 is(cors(get('/skips/1', $evil, 'X: yes')), '200',
 	'bypass: beside an expression, one');
 
+$response = get('/more/' . join('', 'a' .. 'z') . 'x' x 70, $one);
+is(content($response), 'a i', 'captures: a hundred groups');
 $response = get('/many/abcdefghijklmnop', $one);
 is(cors($response), "200 -Allow-Origin: $one; Vary: Origin", 'sixteen groups');
 is(content($response), 'a i', 'captures: sixteen groups');

@@ -73,7 +73,7 @@ my @kinds = (
 	['rejected HEAD', ['HEAD', "Origin: $evil"], 403],
 );
 
-$t->plan(@cases * 4 * 3 * @kinds + @lua + !!@lua + 1);
+$t->plan(@cases * 4 * 3 * @kinds + @lua + 4 * !!@lua + 1);
 
 cmp_ok(scalar @cases, '>', 3, 'there are filters');
 
@@ -279,12 +279,34 @@ http {
             return 200;
         }
     }
+
+    # The response comes in parts, and is sent before a handler of the module has run.
+    server {
+        listen       127.0.0.1:8080;
+        server_name  parts;
+
+        cors_allow_origin https://a.example;
+        cors_enforce      on;
+
+        server_rewrite_by_lua_block {
+            for part = 1, 3 do
+                ngx.print("SEE-THIS")
+                ngx.flush(true)
+            end
+            ngx.exit(ngx.HTTP_OK)
+        }
+    }
 }
 
 EOF
 	$t->run();
 	is(header(request('GET', '/', 'Origin: https://a.example'), 'X-Status'), 'ALLOWED DENIED DENIED',
 		'Lua: the policies of the server and of the location');
+	is(content(request('GET', '/', 'Origin: https://a.example', 'Host: parts')) =~ s/SEE-THIS//gr =~ s/\s//gr,
+		'', 'Lua: a response in parts');
+	my $rejected = request('GET', '/', "Origin: $evil", 'Host: parts');
+	is(cors($rejected), '403 Vary: Origin', 'Lua: a response in parts is rejected');
+	unlike($rejected, qr/SEE-THIS/, 'Lua: no part is sent');
 	$t->stop();
 }
 

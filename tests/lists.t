@@ -17,7 +17,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(100);
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(101);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -297,5 +297,7 @@ is(header(preflight('/headers', $app, 'PUT', 'x-one', "$field:",
 $r = preflight('/star-credentials', $app, 'PUT', 'x-one', "$field: x-two");
 like(header($r, 'Access-Control-Allow-Headers'), qr/^x-one, ?x-two$/,
 	'several field lines: echoed');
+$r = preflight('/star-credentials', $app, 'PUT', 'a', "$field: b");
+like(header($r, 'Access-Control-Allow-Headers'), qr/^a, ?b$/, 'several field lines of one byte: echoed');
 
 ###############################################################################

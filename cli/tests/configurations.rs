@@ -418,6 +418,25 @@ fn switches() {
     );
 }
 
+/// No path leads to a location with a name.
+#[test]
+fn a_location_with_a_name_handles_no_paths() {
+    let directory = directory("names");
+    let old = directory.join("old.conf");
+    fs::write(&old, "server { location ~ php$ { cors_allow_origin https://a.example; } }").unwrap();
+    let new = "server { location @b { cors_allow_origin https://b.example; } location /x { cors_enforce on; } }";
+    let ran = cors(&["diff", old.to_str().unwrap(), "-"], new);
+    assert!(
+        ran.err.contains(
+            r#"location ~ php$: cannot be compared: in the new configuration, "server without a name, location /x""#
+        ),
+        "{}",
+        ran.err
+    );
+    assert!(!ran.err.contains(r#"location @b" may"#), "{}", ran.err);
+    fs::remove_dir_all(directory).unwrap();
+}
+
 /// All that is printed of two servers.
 fn whole_diff(before: &str, after: &str, expected: &str) {
     let directory = directory("whole");
