@@ -297,7 +297,7 @@ is(header(preflight('/headers', $app, 'PUT', 'x-one', "$field:",
 $r = preflight('/star-credentials', $app, 'PUT', 'x-one', "$field: x-two");
 like(header($r, 'Access-Control-Allow-Headers'), qr/^x-one, ?x-two$/,
 	'several field lines: echoed');
-$r = preflight('/star-credentials', $app, 'PUT', 'a', "$field: b");
-like(header($r, 'Access-Control-Allow-Headers'), qr/^a, ?b$/, 'several field lines of one byte: echoed');
+$r = preflight('/star-credentials', $app, 'PUT', 'a', "$field: b,c");
+like(header($r, 'Access-Control-Allow-Headers'), qr/^a, ?b, ?c$/, 'several field lines of one byte: echoed');
 
 ###############################################################################
