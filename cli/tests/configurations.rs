@@ -576,6 +576,8 @@ fn values_that_nginx_refuses() {
         ("cors_reject_status 444;", "[cors-not-reject-status]"),
         ("cors_log_level debug;", "[cors-not-log-level]"),
         ("cors_allow_origin * null;", "[cors-any-not-alone]"),
+        ("cors_allow_origin $cors_origin;", "[cors-own-variable]"),
+        ("cors_bypass $cors_status;", "[cors-own-variable]"),
         ("cors_max_age;", "invalid number of arguments in \"cors_max_age\" directive"),
         ("cors_maximum_age 1;", "unknown directive \"cors_maximum_age\""),
         ("cors_zone cors:1m;", "\"cors_zone\" directive is not allowed here"),
@@ -617,6 +619,7 @@ fn values_that_nginx_refuses() {
         "cors ON; cors_allow_origin https://a.example; cors_zone_label a;",
         "cors_zone a:1m; cors_report; cors_allow_origin https://a.example;",
         "http { cors_zone a:1m; cors_allow_origin https://a.example; server { location /a { cors_report; } } }",
+        "map $uri $cors_status { default ''; } server { cors_allow_origin https://a.example; cors_bypass $cors_status; }",
     ] {
         let ran = cors(&["explain", "-c", "-", "-o", "https://a.example"], configuration);
         assert_eq!((ran.err.as_str(), ran.code), ("", Some(0)), "{configuration}");

@@ -235,12 +235,10 @@ pub fn places(configuration: &Configuration) -> Result<Vec<Place<'_>>, Failure> 
         }
     }
     let own = std::mem::take(&mut reader.own_variables);
-    if !own.is_empty() {
-        let mut names = HashSet::new();
-        defined(&configuration.directives, &mut names);
-        for (directive, value, _) in own.iter().filter(|(.., name)| !names.contains(name)) {
-            reader.report(directive, &Problem::new(value.as_bytes(), Reason::OwnVariable));
-        }
+    let mut names = HashSet::new();
+    defined(&configuration.directives, &mut names);
+    for (directive, value, _) in own.iter().filter(|(.., name)| !names.contains(name)) {
+        reader.report(directive, &Problem::new(value.as_bytes(), Reason::OwnVariable));
     }
     if reader.problems.is_empty() {
         Ok(reader.places)
@@ -368,7 +366,7 @@ impl<'a> Reader<'a> {
         let key = format!("{} > {key}", context.key);
         let count = self.keys.entry(key.clone()).or_default();
         *count += 1;
-        context.key = if *count > 1 { format!("{key} #{count}") } else { key };
+        context.key = format!("{key} #{count}");
     }
 
     fn add(&mut self, line: String) {

@@ -268,6 +268,7 @@ mod tests {
             ("'\\\u{e9}' \\\u{20ac}\u{20ac};", "[\\\u{e9}][\\\u{20ac}\u{20ac}]"),
             ("content_by_lua_block { local a = {'}'} -- }\n } b;", "[content_by_lua_block]{} [b]"),
             ("content_by_lua_block { f('}', 2 - 1) } b;", "[content_by_lua_block]{} [b]"),
+            ("content_by_lua_block { f('a } b', \"{ c\") } b;", "[content_by_lua_block]{} [b]"),
         ];
         for (text, expected) in rows {
             match parse(text, 0) {
@@ -306,5 +307,10 @@ mod tests {
         }
         let deep: &'static str = Box::leak("a {".repeat(100_000).into_boxed_str());
         assert!(parse(deep, 0).unwrap_err().1.starts_with("too many"));
+        let nested = |depth: usize| -> &'static str {
+            Box::leak(("a {".repeat(depth) + "b;" + &"}".repeat(depth)).into_boxed_str())
+        };
+        assert!(parse(nested(DEEPEST), 0).is_ok());
+        assert!(parse(nested(DEEPEST + 1), 0).unwrap_err().1.starts_with("too many"));
     }
 }

@@ -22,9 +22,8 @@ pub fn defined(directive: &Directive) -> Option<String> {
             directive.arguments().next()
         }
         name if name.starts_with("set_") => directive.arguments().next(),
-        // In the block of geoip2.
-        name if name.starts_with('$') => Some(name),
-        _ => None,
+        // In the block of geoip2, `$` and a name; nothing else has a `$`.
+        name => Some(name),
     };
     name.and_then(|name| variables(name).next())
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One request and its answer on the wire, by libcurl: no redirect is followed, and no field is added that is not said here.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 use curl::easy::{Easy2, Handler, HttpVersion, List, WriteError};
@@ -164,10 +165,8 @@ impl Transport for Curl {
 
 /// The fields of a request.
 fn lines(request: &Request) -> Option<Lines> {
-    let is_set = |name: &str| request.fields.iter().any(|(other, _)| name.eq_ignore_ascii_case(other));
-    // What libcurl would add.
-    let removed = ["Expect", "Content-Type", "Accept"].into_iter().filter(|name| !is_set(name));
-    let removed = removed.map(|name| format!("{name}:").into_bytes());
+    // libcurl would add it to a large body. A request has the other fields that it adds.
+    let removed = iter::once(b"Expect:".to_vec());
     // Values are checked to be without control characters.
     let set = request.fields.iter().map(|(name, value)| match value.is_empty() {
         true => format!("{name};").into_bytes(),
@@ -254,4 +253,87 @@ fn why(error: &curl::Error, received: &Received, took: Duration) -> String {
         _ => "the answer is not valid HTTP",
     };
     format!("{what}: {detail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(parts: &[&str]) -> Received {
+        let mut received = Received::default();
+        for part in parts {
+            match part.strip_prefix("body: ") {
+                Some(body) => assert_eq!(received.write(body.as_bytes()).unwrap(), body.len()),
+                None => assert!(received.header(part.as_bytes())),
+            }
+        }
+        received
+    }
+
+    #[test]
+    fn headers_of_one_answer() {
+        let rows: [(&[&str], &str, &str); 6] = [
+            (&["HTTP/1.1 200 OK\r\n", "A: b\r\n", "\r\n"], "200", "A: b"),
+            (&["HTTP/1.1 103\r\n", "A: b\r\n", "\r\n", "HTTP/1.1 404\r\n", "C: d\r\n", "\r\n"], "404", "C: d"),
+            (&["HTTP/1.1 200\r\n", "A: b\r\n", " c \r\n", "\td\r\n", "\r\n"], "200", "A: b c d"),
+            (&["HTTP/1.1 200\r\n", "A:\r\n", " c\r\n", "\r\n"], "200", "A: c"),
+            // Trailers, whatever their names.
+            (
+                &["HTTP/1.1 200\r\n", "A: b\r\n", "\r\n", "body: x", "HTTP/1.1 404: x\r\n", "C: d\r\n", "\r\n"],
+                "200",
+                "A: b",
+            ),
+            (&["HTTP/1.1 200\r\n", "A: b\r\n", "\r\n", "C: d\r\n", "\r\n"], "200", "A: b"),
+        ];
+        for (parts, status, fields) in rows {
+            let received = received(parts);
+            let shown =
+                received.fields.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)));
+            let shown: Vec<_> = shown.collect();
+            assert_eq!(
+                (received.status.to_string().as_str(), shown.join(" | ").as_str()),
+                (status, fields),
+                "{parts:?}"
+            );
+            assert!(received.complete, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn reasons() {
+        for (code, text) in [
+            (curl_sys::CURLE_COULDNT_RESOLVE_HOST, "the name of the host was not found: "),
+            (curl_sys::CURLE_COULDNT_CONNECT, "no connection: "),
+            (curl_sys::CURLE_PEER_FAILED_VERIFICATION, "the certificate of the server is not trusted; "),
+            (curl_sys::CURLE_SSL_CONNECT_ERROR, "TLS failed: "),
+            (curl_sys::CURLE_SSL_CIPHER, "TLS failed: "),
+            (curl_sys::CURLE_SSL_CERTPROBLEM, "the certificate of the client cannot be used: "),
+            (curl_sys::CURLE_SSL_CACERT_BADFILE, "the file of --cacert cannot be used: "),
+            (curl_sys::CURLE_GOT_NOTHING, "the connection was closed without an answer: "),
+            (curl_sys::CURLE_PARTIAL_FILE, "the body ended early: "),
+            (curl_sys::CURLE_RECV_ERROR, "the connection broke: "),
+            (curl_sys::CURLE_HTTP2, "the answer is not valid HTTP: "),
+            (curl_sys::CURLE_OUT_OF_MEMORY, "the header has a line that is too long"),
+            (100, "the header has a line that is too long"),
+        ] {
+            let why = why(&curl::Error::new(code), &Received::default(), Duration::ZERO);
+            assert!(why.starts_with(text), "{code}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large() {
+        let mut received = Received::default();
+        assert_eq!(received.write(&vec![0; MAX_BODY]).unwrap(), MAX_BODY);
+        assert!(!received.is_endless);
+        assert_eq!(received.write(&[0]).unwrap(), 0);
+        assert!(received.is_endless);
+
+        let mut received = Received::default();
+        let error = curl::Error::new(curl_sys::CURLE_WRITE_ERROR);
+        assert!(received.header(&vec![b'a'; MAX_FIELDS]));
+        assert!(!why(&error, &received, Duration::ZERO).contains("did not end"));
+        assert!(!received.header(b"a"));
+        assert!(why(&error, &received, Duration::ZERO).starts_with("the header did not end within"));
+    }
 }
