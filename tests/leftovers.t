@@ -69,6 +69,8 @@ my @cases = (
 		[1, 'add_header Vary']],
 	['Vary of preflights', [LOCATION => "$origin add_header Vary "
 		. "'Origin, Access-Control-Request-Method'; # 1"], [1, 'add_header Vary']],
+	['Vary: nothing', [LOCATION => "$origin add_header Vary '';"]],
+	['another header: Origin', [LOCATION => "$origin add_header X-Varies Origin;"]],
 	['Vary: others', [LOCATION => "$origin add_header Vary 'Origin, Accept';"]],
 	['other headers', [LOCATION => "$origin add_header X-Access-Control 1;"]],
 	['proxy_hide_header', [LOCATION => "$origin proxy_hide_header Access-Control-Allow-Origin; # 1"],
@@ -82,6 +84,10 @@ my @cases = (
 	['three lines', [LOCATION => "$origin $line # 1\n$credentials # 2\n"
 		. 'add_header Vary Origin; # 3'],
 		[1, $said, 'the line, and lines LINE2, LINE3']],
+	['nine lines', [LOCATION => join "\n", $origin, map { "$line # $_" } 1 .. 9],
+		[1, $said, 'the line, and lines ' . join ', ', map { "LINE$_" } 2 .. 9]],
+	['eleven lines', [LOCATION => join "\n", $origin, map { "$line # $_" } 1 .. 11],
+		[1, $said, 'the line, and lines ' . join(', ', map { "LINE$_" } 2 .. 9) . ', ...']],
 	['two levels', [SERVER => "$origin $line # 1", OTHER => "$credentials # 2"],
 		[1, $said], [2, 'add_header Access-Control-Allow-Credentials']],
 	['an inherited policy', [HTTP => $origin, OTHER => "$line # 1"], [1, $said]],

@@ -81,7 +81,7 @@ my @requests = (
 my @preflight = ('OPTIONS', '/location', 'Origin: https://a.example',
 	'Access-Control-Request-Method: PUT');
 
-$t->plan(@forms * (2 * @requests + 2) + 7);
+$t->plan(@forms * (2 * @requests + 2) + 8);
 
 my $conf = <<'EOF';
 
@@ -193,6 +193,9 @@ is(values_of($one->[1]), 'mine ALLOWED why', 'one is the module\'s');
 is(values_of($one->[2]), 'mine DENIED why', 'one is the module\'s: denied');
 is(cors($one->[1]), '200 ' . allowed('https://a.example'),
 	'the policy does not depend on them');
+$one = responses($t, module => 1, policy => "$policy cors_bypass \$cors_reason;",
+	once => 'map $uri $cors_reason { default 1; }');
+is(cors($one->[1]), '200', 'the policy depends on the only one that is not the module\'s');
 
 ###############################################################################
 

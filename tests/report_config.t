@@ -81,6 +81,7 @@ my @rows = (
 	# Who can reach a report
 
 	['open', $zone, 'listen *:%%PORT_8081%%;', 'cors_report; # HERE', "0 warn $open"],
+	['open, without a policy', $zone, 'listen *:%%PORT_8081%%;', 'cors_report; # HERE', "0 warn $open"],
 	['allow alone', $zone, 'listen *:%%PORT_8081%%;', 'allow 10.0.0.0/8; cors_report; # HERE',
 		"0 warn $open"],
 	['no password', $zone, 'listen *:%%PORT_8081%%; auth_basic a;', 'auth_basic off; cors_report; # HERE',
@@ -120,6 +121,8 @@ my @rows = (
 	['a condition that returns', $zone, 'listen *:%%PORT_8081%%;',
 		'if ($http_x_key != a) { return 403; } cors_report;', '0'],
 	['a condition of the server', $zone, 'listen *:%%PORT_8081%%; if ($http_x_key != a) { return 403; }',
+		'cors_report;', '0'],
+	['a certificate', $zone, 'listen *:%%PORT_8081%%; ssl_verify_client on; ssl_client_certificate a.pem;',
 		'cors_report;', '0'],
 	['deny', $zone, 'listen *:%%PORT_8081%%;', 'allow 10.0.0.0/8; deny all; cors_report;', '0'],
 	['deny in the server', $zone, 'listen *:%%PORT_8081%%; deny all;', 'cors_report;', '0'],
