@@ -18,7 +18,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(67);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(68);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -206,6 +206,26 @@ http {
             cors_allow_origin  $by_expression;
             rewrite            ^/rewrites/(\w+)/(\w+) /answers/$2/$1;
             return             200 "$1 $2";
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  set.localhost;
+
+        cors_allow_origin  https://listed.example;
+        cors_bypass        $set_later;
+
+        location / {
+            cors        off;
+            set         $set_later 1;
+            error_page  404 =200 /own;
+            return      404;
+        }
+
+        location /own {
+            cors_expose_headers  X-Own;
+            return               200;
         }
     }
 
@@ -404,6 +424,10 @@ is(cors(get('/redirects', 'https://listed.example', @server)),
 	. 'Vary: Origin', 'set: a redirect, a listed origin');
 is(cors(get('/inherits', $foo, @server)), '200 Vary: Origin',
 	'set: not set at all');
+
+is(cors(get('/', 'https://listed.example', 'Host: set.localhost')),
+	'200 -Allow-Origin: https://listed.example; -Expose-Headers: X-Own; Vary: Origin',
+	'set: cors_bypass of a location that a redirect reaches does not see it');
 
 # An identifier is drawn at random for each request, and only once.
 my %halves;
