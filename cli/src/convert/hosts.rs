@@ -184,6 +184,8 @@ mod tests {
             ("a.*", "ab.test", false),
             ("a.*", "*.test", true),
             (r"~^.+-x\.test$", "a-x.test", true),
+            (r"~^a-.+$", "a-b.test", true),
+            (r"~^a-.+$", "b-a-c.test", false),
             (r"~^.+-x\.test$", "a.test", false),
             (r"~^.+\.test$", r"~^.+-x\.test$", true),
             (r"~^.+-x\.test$", r"~^.+\.test$", false),

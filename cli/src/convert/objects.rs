@@ -488,6 +488,13 @@ pub mod tests {
 
     #[test]
     fn other_documents() {
-        assert!(source(&read("f", "a: [1, 2]").unwrap()).is_none());
+        for (text, expected) in [
+            ("a: [1, 2]", None),
+            ("a: {type: CORS}", None),
+            ("a: {type: TLS, cors: {}}", None),
+            ("a: {type: CORS, cors: {}}", Some(Format::Gateway)),
+        ] {
+            assert!(source(&read("f", text).unwrap()) == expected, "{text}");
+        }
     }
 }
