@@ -240,7 +240,7 @@ fn changes(
                 None => unknown.push(format!("{}, whose values are known only at run time", rule.text)),
             }
         }
-        for file in to.files().iter().filter(|file| !before.files().iter().any(|other| other.is_like(file))) {
+        for file in to.files() {
             for (_, text) in file.values.iter().filter(|(_, text)| !before.has(text)) {
                 if let Ok(value) = Value::of_list(text) {
                     compare(text, &value);

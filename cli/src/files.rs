@@ -3,7 +3,6 @@
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::{fs, io};
 
@@ -54,8 +53,6 @@ pub struct OriginFile {
     known: HashSet<&'static str>,
     /// Values to look at again when it is known whether credentials are allowed.
     pub concerns: Vec<Concern<usize>>,
-    /// Tells files with other values.
-    hash: u64,
     /// What allows the origin that was asked for.
     allowing: OnceCell<Option<(usize, &'static str)>>,
     /// What nearly does.
@@ -82,27 +79,12 @@ impl OriginFile {
         let concerns = flat::check(contents).map_err(|wrong| mistakes(&name, wrong))?.concerns;
         let values: Vec<_> = file::lines(contents).filter_map(|(line, value)| Some((line, value.ok()?))).collect();
         let known = values.iter().map(|(_, value)| *value).collect();
-        let mut hasher = DefaultHasher::new();
-        values.iter().for_each(|(_, value)| value.hash(&mut hasher));
-        Ok(OriginFile {
-            path: name,
-            values,
-            known,
-            concerns,
-            hash: hasher.finish(),
-            allowing: OnceCell::new(),
-            nearest: OnceCell::new(),
-        })
+        Ok(OriginFile { path: name, values, known, concerns, allowing: OnceCell::new(), nearest: OnceCell::new() })
     }
 
     /// Whether a value is written in the file.
     pub fn has(&self, value: &str) -> bool {
         self.known.contains(value)
-    }
-
-    /// Whether both have the same values in the same order.
-    pub fn is_like(&self, other: &OriginFile) -> bool {
-        self.values.len() == other.values.len() && self.hash == other.hash
     }
 
     /// The line and the value that allow an origin, which is the same each time.

@@ -3,9 +3,9 @@
 
 mod common;
 
-use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
+use std::{env, fs};
 
 use common::cors;
 
@@ -27,9 +27,8 @@ const CONFIGURATION: &str = r#"http {
 
 /// A directory of its own for each test.
 fn directory(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).unwrap();
+    let path = env::temp_dir().join(format!("cors-{name}-{}", process::id()));
+    fs::create_dir(&path).unwrap();
     path
 }
 
@@ -109,6 +108,14 @@ fn which_levels_are_explained() {
         ("http {\n cors off;\n}".to_owned(), "http (standard input:1): denied\n"),
         ("server { listen 80; }".to_owned(), "- has no cors_* directives.\n"),
     ];
+    // Without an origin, there is only a policy where it is enforced.
+    for (directive, expected) in [
+        ("cors_enforce on;", "origin https://a.example: not allowed"),
+        ("cors_max_age 1h;", "no origin is allowed, so there is no policy"),
+    ] {
+        let ran = cors(&["explain", "-c", "-", "-o", "https://a.example"], &format!("location / {{ {directive} }}"));
+        assert_eq!(ran.out.lines().nth(1), Some(&*format!("  {expected}")), "{directive}{}", ran.err);
+    }
     for (configuration, expected) in rows {
         let ran = cors(&["explain", "-c", "-", "-o", "https://a.example"], &configuration);
         let lines: String =
@@ -409,6 +416,13 @@ fn switches() {
         r"cors_allow_origin_regex ^https://a\.example$ , ^https://b\.example$;",
         r"cors_allow_origin_regex ^https://a\.example$ ^https://b\.example$;",
         "Both allow the same.\n",
+    );
+    // In the order of the new configuration.
+    whole_diff(
+        "location /b { cors_allow_origin https://b.example; }",
+        "location /b { cors_allow_origin https://c.example; } location /a { cors_allow_origin https://a.example; }",
+        "server without a name, location /b\n  + origin https://c.example\n  - origin https://b.example\n\
+         server without a name, location /a\n  + origin https://a.example\n",
     );
     // What a location inherits is reported where it is set.
     whole_diff(
@@ -738,6 +752,25 @@ fn conversions_as_they_are_asked_for() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     let lines = "    cors_allow_origin   *;\n    cors_allow_methods  DELETE GET OPTIONS PATCH POST PUT;\n    cors_allow_headers  *;\n";
     assert_eq!(json["files"][0]["text"], format!("location / {{\n{lines}}}\n"));
+    // What the settings are not about is passed on as well.
+    let with_rest = |settings: &str| {
+        fs::write(
+            &python,
+            format!(
+                "CORS_ALLOW_ALL_ORIGINS = True\nCORS_ALLOW_METHODS = ['GET']\nCORS_ALLOW_HEADERS = ['*']\n{settings}"
+            ),
+        )
+        .unwrap();
+        let ran = cors(&["convert", python.to_str().unwrap(), "--proxy-pass", "http://app"], "");
+        let blocks = ran
+            .out
+            .split_inclusive("}\n")
+            .map(|block| block.lines().filter(|line| !line.contains("cors_")).collect::<Vec<_>>());
+        blocks.map(|lines| lines.concat()).collect::<Vec<_>>()
+    };
+    assert_eq!(with_rest(""), ["location / {    proxy_pass  http://app;}"]);
+    let rest = with_rest("CORS_URLS_REGEX = r'^/api/.*$'\n");
+    assert_eq!(rest, ["location /api/ {    proxy_pass  http://app;}", "location / {    proxy_pass  http://app;}"]);
     for option in ["--diff", "--write"] {
         let ran = cors(&["convert", python.to_str().unwrap(), option], "");
         assert_eq!(ran.err, "cors: --diff and --write are for configurations of nginx\n");

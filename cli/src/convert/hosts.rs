@@ -186,6 +186,7 @@ mod tests {
             (r"~^.+-x\.test$", "a-x.test", true),
             (r"~^a-.+$", "a-b.test", true),
             (r"~^a-.+$", "b-a-c.test", false),
+            (r"~^a-.+$", r"~^b-.+$", false),
             (r"~^.+-x\.test$", "a.test", false),
             (r"~^.+\.test$", r"~^.+-x\.test$", true),
             (r"~^.+-x\.test$", r"~^.+\.test$", false),
