@@ -218,9 +218,6 @@ impl Frequent {
     /// Makes a memory consistent that a process may have stopped changing half-way. What is left of what it was about to count is
     /// dropped. Needs the lock.
     pub fn repair(&self, memory: &[AtomicU64]) {
-        if memory.len() < self.size() {
-            return;
-        }
         // It may have been written before its number was.
         let mut used = (self.used(memory) + 1).min(self.capacity);
         let mut number = 0;
@@ -394,7 +391,8 @@ fn count_in(memory: &[AtomicU64], number: usize, hash: u64, now: impl FnOnce() -
 #[inline(always)]
 fn hash(start: u64, text: &[u8]) -> u64 {
     let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
-    let add = |h: u64, a: u64, b: u64| mix(h ^ a, h.rotate_left(32) ^ b);
+    // If the second word were a rotation of the first, texts with their halves swapped would often have the same hash.
+    let add = |h: u64, a: u64, b: u64| mix(h ^ a, h.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b);
     let mut h = start;
     if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
         h = add(h, word(first), word(&first[8..]));
@@ -431,8 +429,7 @@ fn lengths(entry: &[AtomicU64; ENTRY]) -> [usize; 2] {
 
 fn is_valid(entry: &[AtomicU64; ENTRY]) -> bool {
     let [first, second] = lengths(entry);
-    let is_long = first > LONGEST || second > LONGEST;
-    !is_long && first.div_ceil(8) + second.div_ceil(8) <= TEXT_WORDS && entry[COUNT].load(Acquire) & COUNT_MASK != 0
+    first.div_ceil(8) + second.div_ceil(8) <= TEXT_WORDS && entry[COUNT].load(Acquire) & COUNT_MASK != 0
 }
 
 /// Stores a text, and returns how many words it takes.
@@ -503,6 +500,21 @@ mod tests {
         assert_ne!(Frequent::hash(secret, b"aaaaaaaaa"), Frequent::hash(secret, b"aaaaaaaaaa"));
     }
 
+    /// All bytes of a text count, also those in its middle.
+    #[test]
+    fn texts_with_one_other_byte() {
+        for length in [1, 8, 9, 16, 17, 32, 33, 48, 49, 64] {
+            let text = vec![b'a'; length];
+            let hashes = (0..length).map(|at| {
+                let mut other = text.clone();
+                other[at] = b'b';
+                Frequent::hash(7, &other)
+            });
+            let different: std::collections::HashSet<_> = hashes.chain([Frequent::hash(7, &text)]).collect();
+            assert_eq!(different.len(), length + 1, "{length}");
+        }
+    }
+
     #[test]
     fn what_is_counted_without_the_lock() {
         let mut table = Table::new(4);
@@ -514,6 +526,12 @@ mod tests {
         assert!(count_first(&table, hash) && table.frequent.count(&table.memory, &key, 8));
         let seen = &table.frequent.entries(&table.memory)[0];
         assert_eq!((seen.count, seen.first, seen.last), (3, 5, 8));
+        // Wherever in the table its place is.
+        for number in 0..20u8 {
+            let mut table = Table::new(32);
+            table.add(1, [number], "", 5);
+            assert!(count_first(&table, table.frequent.hash_of(&Key { kind: 1, texts: [&[number], b""] })));
+        }
         // The same slot and the same part of the hash in it, but another hash.
         assert!(!count_first(&table, hash ^ 1 << (NUMBER - 1)));
         // An entry that is being changed is not counted.
@@ -569,6 +587,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_before_its_number() {
+        let mut table = Table::new(4);
+        for text in ["a", "b", "c", "d"] {
+            table.add(1, text, "", 0);
+        }
+        let texts = |table: &Table| table.entries().into_iter().map(|(text, ..)| text).collect::<String>();
+        set_word(&table.memory, 0, 3);
+        table.frequent.repair(&table.memory);
+        assert_eq!(texts(&table), "abcd");
+        // What has moved is not left where it was.
+        table.memory[place(1, COUNT)].store(0, Relaxed);
+        (0..3).for_each(|_| table.frequent.repair(&table.memory));
+        assert_eq!(texts(&table), "acd");
+        // Each has its node, so the one that has happened least makes room.
+        for text in ["a", "d", "a", "d", "e", "e", "e", "f"] {
+            table.add(1, text, "", 0);
+        }
+        assert_eq!(texts(&table), "adef");
+    }
+
+    #[test]
     fn what_an_entry_contains() {
         let mut table = Table::new(4);
         table.add(7, "https://a.example", "PUT", 100);
@@ -582,6 +621,10 @@ mod tests {
         let texts = [b"https://a.example".to_vec(), b"PUT".to_vec()];
         assert_eq!(entries[0], Seen { kind: 7, texts, count: 2, error: 0, first: 100, last: 105 });
         assert_eq!(entries[3].texts, [vec![b'x'; 256], vec![b'x'; 128]]);
+        // A second text alone may be as long as a first.
+        let mut other = Table::new(1);
+        other.add(7, "a", &long, 120);
+        assert_eq!(other.frequent.entries(&other.memory)[0].texts, [b"a".to_vec(), vec![b'x'; 256]]);
         // The next takes the place of one that happened once.
         table.add(9, "", "", 130);
         let entries = table.frequent.entries(&table.memory);

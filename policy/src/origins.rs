@@ -481,6 +481,8 @@ mod tests {
             assert_eq!(any.allows(value.as_bytes()), allowed, "{value}");
         }
         assert!(build(&["https://*.example.org"], &["app://[.]"]).allows(b"app://."));
+        let exact = |values: &[&str]| build(values, &[]).has_exact();
+        assert!(exact(&["null", "https://a.example"]) && !exact(&["https://*.example.org"]));
     }
 
     #[test]
@@ -615,6 +617,13 @@ mod tests {
         let concerns = builder.into_concerns();
         let places: Vec<_> = problems(&concerns, true).into_iter().map(|(concern, _)| concern.place).collect();
         assert_eq!(places, [7]);
+        let mut builder = OriginsBuilder::default();
+        builder.add(b"*", 7).unwrap();
+        let concerns = builder.into_concerns();
+        let reasons = |credentials| -> Vec<_> {
+            problems(&concerns, credentials).into_iter().map(|(_, problem)| problem.reason).collect()
+        };
+        assert_eq!((reasons(false), reasons(true)), (vec![], vec![Reason::AnyWithCredentials]));
     }
 
     #[test]
