@@ -117,7 +117,7 @@ class Source:
                 return False
             assert node.start_byte <= start and end <= node.end_byte
             changed = self.text(node.start_byte, start) + new + self.text(end, node.end_byte)
-            self.sites[node.start_byte, node.end_byte].append((number, f"(if {chosen} {{ {changed} }}", "else {", "})"))
+            self.sites[node.start_byte, node.end_byte].append((number, f"(if {chosen} {{ ({changed}) }}", "else { (", ") })"))
         elif genre == "MatchArmGuard":
             joined = f"({chosen} ||" if new == "true" else f"(!{chosen} &&"
             self.sites[start, end].append((number, joined, "(", "))"))
@@ -144,7 +144,7 @@ class Source:
             name, value = (name, value) if value else (field, field)
             name = self.text(name.start_byte, name.end_byte)
             before = f"{name}: " if value == field else ""
-            self.sites[value.start_byte, value.end_byte].append((number, f"{before}(if {chosen} {{ ({base}).{name} }}", "else {", "})"))
+            self.sites[value.start_byte, value.end_byte].append((number, f"{before}(if {chosen} {{ ({base}).{name} }}", "else { (", ") })"))
         return True
 
     def render(self, without):
@@ -303,7 +303,7 @@ class Crates:
             directory = pathlib.Path(message["manifest_path"]).parent
             package = next(name for name, folder in self.packages.items() if tree / folder == directory)
             if whole:
-                yield Test(program, package, [program], directory)
+                yield Test(program, package, ["bash", "-c", UP_TO_A_FAILED_TEST, "bash", program], directory)
                 continue
             listed = subprocess.run([program, "--list", "--format=terse"], capture_output=True, text=True, check=True).stdout
             for line in listed.splitlines():
@@ -342,7 +342,8 @@ class Module:
             )
 
 
-# Changes that fail more than one test are many.
+# Changes that fail more than one test are many. What still runs ends with the shell.
+UP_TO_A_FAILED_TEST = 'awk "/FAILED$/ { exit } /^test result: ok/ { passed = 1; exit } END { exit !passed }" < <("$1")'
 UP_TO_A_FAILURE = 'perl "$1" | awk \'/^not ok/ && !/# TODO/ { exit 1 }\''
 
 
