@@ -28,8 +28,10 @@ import tree_sitter_rust
 
 NOTICED, STALLED, MISSED, BROKEN = range(4)
 
-# So that whatever a test has started ends with it.
-NAMESPACE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-current-user"]), "--pid", "--fork", "--kill-child", "--mount-proc"]
+# So that whatever a test has started ends with it, and a test with this process.
+NAMESPACE = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+if os.geteuid() != 0:
+    NAMESPACE += ["--user", "--map-current-user"]
 
 # Where the choice is made, for all packages.
 CHOICE = "policy/src/lib.rs"
@@ -261,7 +263,7 @@ class Test:
             # For nginx's workers.
             os.chmod(temporary, 0o755)
             process = subprocess.Popen(
-                [*NAMESPACE, "sh", "-c", f'ulimit -v {MEMORY_KIB}; exec "$@"', "sh", *self.command], cwd=self.directory,
+                [*NAMESPACE, "sh", "-c", f'ulimit -d {MEMORY_KIB}; exec "$@"', "sh", *self.command], cwd=self.directory,
                 env={**os.environ, "TMPDIR": temporary, **self.environment, **environment},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )
