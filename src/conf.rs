@@ -8,7 +8,6 @@
 //! reports that anyone can reach.
 
 mod argument;
-mod complaints;
 pub mod counting;
 pub mod directives;
 pub mod files;

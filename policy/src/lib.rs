@@ -17,6 +17,7 @@
 
 mod automaton;
 pub mod compare;
+pub mod complaints;
 pub mod decision;
 pub mod enforcement;
 mod exposure;

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use cors_policy::complaints::Complaints;
 use cors_policy::report::Format;
 use cors_policy::{kinds, tally, Problem, Reason};
 
-use super::complaints::Complaints;
 use super::counting::{Counting, ZoneSetting};
 use super::files::OriginFile;
 use super::follow::Following;

@@ -11,6 +11,7 @@ use super::escaped::Escaped;
 use super::keep::{Kept, Way};
 use super::read::Values;
 use crate::conf::{Dynamic, LocationConf, MainConf, Policy};
+use crate::nginx::clock;
 use crate::nginx::complex_value::{ComplexValue, Predicates};
 use crate::nginx::log::Level;
 use crate::nginx::{OutOfMemory, Request};
@@ -179,7 +180,11 @@ fn by_value<'r>(
         return Ok(Evaluated::Any);
     }
     // Without an origin, it makes no difference.
-    if any && !origin && !facts.origin.is_absent() && r.main_conf::<MainConf>().policy_complaints.is_due(b"*") {
+    if any
+        && !origin
+        && !facts.origin.is_absent()
+        && r.main_conf::<MainConf>().policy_complaints.is_due(b"*", clock::seconds())
+    {
         r.log().write(
             Level::ERROR,
             "cors: a variable of cors_allow_origin is \"*\", which allows nothing with cors_allow_credentials on",
@@ -245,7 +250,7 @@ fn complain(r: &Request<'_>, policy: &Policy, facts: &Facts<'_>, value: &[u8]) {
         return;
     }
     let complaints = &r.main_conf::<MainConf>().value_complaints;
-    for word in origins::unusable_words(value).filter(|word| complaints.is_due(*word)) {
+    for word in origins::unusable_words(value).filter(|word| complaints.is_due(*word, clock::seconds())) {
         let Problem { reason, suggestion, .. } = origins::unusable(word);
         let (code, word) = (reason.code(), Escaped(word));
         let line = format!("cors: in a variable of cors_allow_origin, \"{word}\" {reason}");

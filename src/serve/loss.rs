@@ -11,6 +11,7 @@ use cors_policy::{vary, Decision, Facts, Grant, Status};
 use super::escaped::Escaped;
 use super::write::{is_about_cors, prepared};
 use crate::conf::{MainConf, Policy, Prepared};
+use crate::nginx::clock;
 use crate::nginx::header_list::{has_name, name};
 use crate::nginx::Request;
 
@@ -141,7 +142,7 @@ fn has_field(prepared: &Prepared, lower: &[u8]) -> bool {
 }
 
 fn is_due(r: &Request<'_>, policy: &Policy, what: &[u8]) -> bool {
-    r.main_conf::<MainConf>().policy_complaints.is_due((ptr::from_ref(policy).addr(), what))
+    r.main_conf::<MainConf>().policy_complaints.is_due((ptr::from_ref(policy).addr(), what), clock::seconds())
 }
 
 /// The names that a response exposes, each after a space.

@@ -276,13 +276,13 @@ class Test:
                 process.wait()
 
     def measure(self, record):
-        """Without a change, it passes."""
+        """Whether it passes without a change."""
         begin = time.monotonic()
-        if not self.run(600, MUTANTS_REACHED=str(record)):
-            sys.exit(f"mutants: {self.name} fails without a change")
+        passed = self.run(600, MUTANTS_REACHED=str(record))
         self.seconds = time.monotonic() - begin
         if record.exists():
             self.reaches = frozenset(map(int, record.read_text().split()))
+        return passed
 
     def outcome(self, **environment):
         passed = self.run(5 + 10 * self.seconds, **environment)
@@ -338,6 +338,9 @@ class Module:
         )
         for path in sorted([*tree.glob("tests/*.t"), *tree.glob("tests/reliability/*.t")]):
             name = str(path.relative_to(tree))
+            # What is about the source as it is written.
+            if name == "tests/floors.t":
+                continue
             yield Test(
                 name, package, ["bash", "-o", "pipefail", "-c", UP_TO_A_FAILURE, "bash", name], tree,
                 TEST_NGINX_BINARY=self.nginx, TEST_NGINX_GLOBALS=f"load_module {module};", TEST_CORS_SHIPPED=self.shipped,
@@ -415,7 +418,10 @@ def main():
     tests = list(code.tests(tree, cargo(code.packages, *code.build, tree=tree, target=target, check=True), whole=False))
     outcomes = collections.defaultdict(list)
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        list(pool.map(lambda number: tests[number].measure(at / "reached" / str(number)), range(len(tests))))
+        passed = pool.map(lambda number: tests[number].measure(at / "reached" / str(number)), range(len(tests)))
+        failed = [test.name for test, passed in zip(tests, passed) if not passed]
+        if failed:
+            sys.exit(f"mutants: without a change, these fail: {', '.join(failed)}")
         tests.sort(key=lambda test: test.seconds)
         say(f"{len(tests)} tests, {sum(test.seconds for test in tests):.0f} s")
 
