@@ -116,11 +116,18 @@ my @cases = (
 	['no directives in map', [HTTP => "$origin map \$uri \$add { add_header Access-Control-Allow-Origin; }"]],
 	['${variables}', [LOCATION => "$origin set \$a \"\${uri}{\"; set \$b \${uri}x; $line # 1"],
 		[1, $said]],
+	['a value with braces', [LOCATION => "$origin add_header Access-Control-Allow-Origin \${arg_a}; # 1"],
+		[1, $said]],
 
 	['an included policy', [LOCATION => "include policy.conf; $line # 1"], [1, $said]],
 	['an included line', [SERVER => $origin, OTHER => 'include lines/*.conf;'],
 		['lines/a.conf:2', $said]],
 	['nothing included', [LOCATION => "$origin include none/*.conf; $line # 1"], [1, $said]],
+	['files sixteen deep', [LOCATION => "$origin include deep/2.conf;"], ['deep/17.conf:1', $said]],
+	# These are not searched, and so nothing is known of what else the level sets.
+	['files deeper than that', [LOCATION => "$origin $line include deep/1.conf;"]],
+	['folders by a pattern', [LOCATION => "$origin $line include line?/*.conf;"]],
+	['one character', [LOCATION => "$origin $line include lines/?.conf;"]],
 );
 
 my $places = '/usr/lib/nginx/modules';
@@ -153,7 +160,9 @@ push @cases,
 	if $is_packaged && -e $lua;
 
 $t->write_file('policy.conf', $origin);
-mkdir $t->testdir() . "/$_" for qw/ lines none /;
+mkdir $t->testdir() . "/$_" for qw/ lines none deep /;
+$t->write_file("deep/$_.conf", 'include deep/' . ($_ + 1) . '.conf;') for 1 .. 16;
+$t->write_file('deep/17.conf', $line);
 $t->write_file('lines/a.conf', "\n$line\n");
 $t->write_file('lines/.b.conf', 'wrong {');
 $t->plan(scalar @cases);
