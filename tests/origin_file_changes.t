@@ -105,6 +105,7 @@ my @pauses = (
 	['emptied and begun', '1 0 0 1', '>', sub { syswrite $_[0], "$old[0]\n" }],
 	['extended', '1 1 1 1', '>>', sub { syswrite $_[0], 'https://half.example' }],
 	['emptied and read', '0 0 0 1', '>', sub { close handle(O_RDONLY) }],
+	['made anew', '0 0 0 1', '>', sub {}, sub { unlink $list; sleep 0.3 }],
 );
 
 $t->plan(@users * (@changes + 3 * @pauses + 3));
@@ -157,9 +158,10 @@ EOC
 	}
 
 	for (@pauses) {
-		my ($name, $after, $mode, $begin) = @$_;
+		my ($name, $after, $mode, $begin, $first) = @$_;
 
 		before($t);
+		$first->() if $first;
 		open my $writer, $mode, $list or die "open: $!";
 		$begin->($writer);
 		# Longer than a change takes, if it is known that nobody writes, or not known.
