@@ -115,6 +115,9 @@ my @files = (
 	['4 GB', '', 'emerg', qr/is too large; a file of origins has at most 256 MiB \[cors-large-file\]/,
 		sub { open my $handle, '>', "$dir/list" or die; truncate $handle, 4 << 30 }],
 	['writable', $a, 'warn', qr/every user .*\[cors-writable-file\]/, sub { chmod 0666, "$dir/list" }],
+	['in a writable directory', $a, 'warn', qr/every user .*\[cors-writable-directory\]/, sub { chmod 0777, $dir }],
+	['in a directory like /tmp', $a, undef, undef, sub { chmod 01777, $dir }],
+	['in a directory of one group', $a, undef, undef, sub { chmod 0775, $dir }],
 );
 
 # The same with other directives.
