@@ -5,7 +5,7 @@ Compiling takes cargo mutants much longer than testing. Here all changes are com
 environment chooses the one that is in effect. A run without a change records which changes each test reaches, and each change is tried
 on these tests alone, the fastest first, until one fails. What cannot be chosen at run time, such as a constant, is compiled alone.
 
-    mutants.py --at DIRECTORY [--file GLOB]... [--only PATTERN] [--jobs N]
+    mutants.py --at DIRECTORY [--file GLOB]... [--jobs N] [--nginx PROGRAM --shipped MODULE]
 """
 
 import argparse
@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import queue
-import re
 import shutil
 import subprocess
 import sys
@@ -65,7 +64,6 @@ MEMORY_KIB = 6 << 20
 
 # What optimizes the tests as well as it pays, with all checks of a debug build.
 PROFILE = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_TERM_COLOR": "never", "RUSTFLAGS": "--cap-lints allow"}
-
 
 # For one change, what compiles in a few seconds.
 QUICKLY = [f"--config=profile.dev.package.{name}.opt-level=0" for name in ("cors-policy", "cors-cli", "ngx-http-cors")]
@@ -218,17 +216,19 @@ def compile_all(code, tree, sources, target):
             message = message.get("message")
             if not isinstance(message, dict) or message["level"] != "error" or not message["spans"]:
                 continue
-            found = at_fault(message["spans"], places)
+            found, is_certain = at_fault(message["spans"], places)
             if not found:
                 sys.exit("mutants: no change is the cause of this:\n" + message["rendered"])
-            (alone if (message["code"] or {}).get("code") in NOT_CONSTANT else broken).update(found)
+            is_constant = (message["code"] or {}).get("code") in NOT_CONSTANT
+            (broken if is_certain and not is_constant else alone).update(found)
         if len(broken) + len(alone) == before:
             sys.exit("mutants: cargo check has failed")
 
 
 def at_fault(spans, places):
-    """The changes that an error is in. An error about two branches is in the one that the compiler points to besides."""
+    """The changes that an error is in, and whether they would not compile alone either."""
     spans = [(span["file_name"], span["byte_start"], span["byte_end"], span["is_primary"]) for span in spans]
+    # An error about two branches is in the one that the compiler points to besides.
     for wanted in (True, False):
         found = {
             number
@@ -238,7 +238,7 @@ def at_fault(spans, places):
             if begin <= start and end <= stop
         }
         if found:
-            return found
+            return found, wanted
     # The whole of an `if`.
     found = [
         (end - start, number)
@@ -246,7 +246,7 @@ def at_fault(spans, places):
         for number, (begin, stop) in places.get(name, {}).items()
         if start <= begin <= start + 1 and stop <= end
     ]
-    return {number for size, number in found if size == min(found)[0]}
+    return {number for size, number in found if size == min(found)[0]}, False
 
 
 class Test:
