@@ -129,6 +129,7 @@ my @directives = (
 	['cors_allow_origin *;', "$a\n", 'emerg', qr/\[cors-any-not-alone\]/],
 	['cors_allow_origin_file list;', "$a\n", 'warn', qr/"list" is already in the list \[cors-duplicate\]/],
 	['cors_allow_origin_file $uri;', "$a\n", 'emerg', qr/\[cors-variable\]/],
+	['cors_allow_origin_file /proc/version;', "$a\n", 'emerg', qr/\[cors-being-written\]/],
 	['cors_allow_origin_file "";', "$a\n", 'emerg', qr/\[cors-empty\]/],
 );
 

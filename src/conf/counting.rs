@@ -143,7 +143,7 @@ impl Tenant for Counting {
     fn move_in(&'static self, zone: Zone, workers: usize, log: Log) {
         let Some((own, rest)) = zone.words().split_at_checked(OWN) else { return };
         if own[SECRET].load(Relaxed) == 0 {
-            own[SECRET].store(RandomState::new().build_hasher().finish() | 1, Relaxed);
+            own[SECRET].store(RandomState::new().build_hasher().finish().max(1), Relaxed);
             own[SINCE].store(u64::try_from(clock::seconds()).unwrap_or(0), Relaxed);
         }
         let frequent = Frequent::new(rest.len() * 8 / BYTES_OF_DENIAL, own[SECRET].load(Relaxed));

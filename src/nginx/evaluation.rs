@@ -53,11 +53,13 @@ impl<'r> Request<'r> {
         let r = self.fields_mut();
         r.captures_data = data;
         // nginx may have taken other memory, for as many as any expression has, or found none.
-        r.ncaptures = if r.captures.is_null() { 0 } else { count };
-        if r.ncaptures > 0 {
+        r.ncaptures = if r.captures.is_null() {
+            0
+        } else {
             // SAFETY: as above.
             unsafe { ptr::copy_nonoverlapping(copies, r.captures, count) };
-        }
+            count
+        };
         Ok(result)
     }
 

@@ -13,11 +13,13 @@
 //! | `moved` | another module before this one has reserved a variable |
 //! | `moves` | the same, in each configuration but the first |
 //! | `hang=/a/file` | threads wait for ever when they look at a file whose path begins so |
+//! | `leases` | the system does not say who has a file open |
+//! | `threads=/a/file` | no thread can be started while there is such a file |
 
 use std::any::type_name;
 use std::env;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
@@ -28,6 +30,8 @@ const VARIABLE: &str = "NGX_HTTP_CORS_FAULT";
 
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 static HANG: Mutex<Option<String>> = Mutex::new(None);
+static NO_LEASES: AtomicBool = AtomicBool::new(false);
+static NO_THREADS: Mutex<Option<String>> = Mutex::new(None);
 
 /// Whether a module before this one has reserved a variable.
 pub fn is_moved(is_first: bool) -> bool {
@@ -54,6 +58,8 @@ pub fn read() {
     let (kind, what) = value.split_once('=').unwrap_or_default();
     *PANIC.lock().expect("no panic while it is held") = (kind == "panic").then(|| what.to_owned());
     *HANG.lock().expect("no panic while it is held") = (kind == "hang").then(|| what.to_owned());
+    *NO_THREADS.lock().expect("no panic while it is held") = (kind == "threads").then(|| what.to_owned());
+    NO_LEASES.store(value == "leases", Relaxed);
     for countdown in [&CONFIGURATION, &REQUEST, &SYSTEM] {
         let left = if kind == countdown.name { what.parse().unwrap_or(0) } else { 0 };
         countdown.left.store(left, Relaxed);
@@ -67,6 +73,16 @@ pub fn hang(path: &Path) {
     while is_thread && HANG.lock().expect("no panic while it is held").as_ref().is_some_and(hangs) {
         thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// Whether the system does not say who has a file open.
+pub fn no_leases() -> bool {
+    NO_LEASES.load(Relaxed)
+}
+
+/// Whether no thread can be started.
+pub fn no_threads() -> bool {
+    NO_THREADS.lock().expect("no panic while it is held").as_ref().is_some_and(|path| Path::new(path).exists())
 }
 
 /// `entry`, with a panic before it where one is wanted.

@@ -217,6 +217,10 @@ pub fn read(mut file: &File, size: usize) -> io::Result<Contents> {
 /// and privileged processes learn it by asking for a lease.
 #[cfg(target_os = "linux")]
 pub fn is_open_for_writing(file: &File) -> Option<bool> {
+    #[cfg(feature = "fault-injection")]
+    if super::fault::no_leases() {
+        return None;
+    }
     // Not in the crate. <https://man7.org/linux/man-pages/man2/F_GETSIG.2const.html>
     const F_SETSIG: c_int = 10;
     // SAFETY: it takes numbers alone.
@@ -295,6 +299,10 @@ pub fn read_some(from: &OwnedFd, buffer: &mut [u8]) -> usize {
 
 /// Starts a thread, in which no signal is handled: nginx expects them in its own.
 pub fn start_thread(run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    #[cfg(feature = "fault-injection")]
+    if super::fault::no_threads() {
+        return Err(ErrorKind::WouldBlock.into());
+    }
     keep_library();
     // SAFETY: the sets are this function's, and the mask of the thread becomes what it was.
     unsafe {

@@ -23,7 +23,7 @@ select STDOUT; $| = 1;
 
 use constant { VARIABLE => 'NGX_HTTP_CORS_FAULT', FAILED => qr/cors: fault: an allocation fails/ };
 
-my $t = Test::Nginx->new()->has(qw/ http /)->plan(9 + 5);
+my $t = Test::Nginx->new()->has(qw/ http /)->plan(9 + 9);
 my $dir = $t->testdir();
 my $fault = '';
 
@@ -131,6 +131,46 @@ for my $number ($failures + 1 .. $failures + 6) {
 }
 cmp_ok($blind, '>', 0, 'a worker cannot be seen by the other');
 is($wrong, '', 'the list stays what that worker reads');
+
+# A system that does not say who has a file open
+
+my $writer;
+put('list', 'https://one.a.example');
+{
+	# They own the file, and are told otherwise.
+	local $ENV{TEST_NGINX_GLOBALS} = "$ENV{TEST_NGINX_GLOBALS} user root;" if $> == 0;
+	$t->write_file_expand('nginx.conf', $conf =~ s/MANY//r);
+	local $ENV{+VARIABLE} = 'leases';
+	$t->run();
+}
+sleep 1;
+open $writer, '>', "$dir/list" or die "open: $!";
+syswrite $writer, "https://two.a.example\nhttps://thr";
+sleep 2;
+ok(in_force('/', 'https://one.a.example', 2), 'half a list is not in force');
+syswrite $writer, "ee.a.example\n";
+close $writer;
+ok(in_force('/', 'https://three.a.example', 8), 'the whole is');
+$t->stop();
+$t->write_file('error.log', '');
+
+# No thread can be started for a while
+
+put('list', 'https://one.a.example');
+put('busy', '');
+$t->write_file_expand('nginx.conf', $conf =~ s/MANY//r);
+{
+	local $ENV{+VARIABLE} = "threads=$dir/busy";
+	$t->run();
+}
+sleep 7;
+unlink "$dir/busy";
+put('list', 'https://two.a.example');
+ok(in_force('/', 'https://two.a.example', 8), 'a thread is tried again');
+my @tries = $t->read_file('error.log') =~ /no thread can be started for "[^"]*\/list"/g;
+is(@tries, 2, 'each worker says so once');
+$t->stop();
+$t->write_file('error.log', '');
 
 # A file system that does not answer
 
