@@ -18,7 +18,7 @@ use Messages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(58);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy map /)->plan(60);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -66,6 +66,24 @@ http {
         location /value-reflected {
             cors_allow_origin $reflected;
             return 200;
+        }
+
+        location /value-above {
+            cors_allow_origin $arg_value;
+
+            location /value-above/own {
+                cors_allow_origin https://a.example;
+                return 200;
+            }
+        }
+
+        location /value-enforced {
+            cors_allow_origin https://a.example $arg_value;
+            cors_enforce      on;
+
+            location /value-enforced/in {
+                return 200;
+            }
         }
 
         location /added {
@@ -269,6 +287,10 @@ is(lines($t, get('/value?value=d.example,https://b.example', $b)), '',
 is(lines($t, get('/value-beside?value=e.example', $a)), '',
 	'value: not evaluated');
 is(lines($t, get('/value?value=f.example')), '', 'value: no origin');
+unlike(lines($t, get('/value-above/own?value=k.example', $b)), qr/\Q$in\E/,
+	'value: not that of the level above');
+is(lines($t, get('/value-enforced/in?value=l.example', $a)), '',
+	'value: not evaluated in a policy that enforces');
 is(lines($t, get('/value?value=', $a)) =~ /\Q$in\E/, '', 'value: empty');
 is(lines($t, get('/value?value=null', $a)) =~ /\Q$in\E/, '', 'value: null');
 is(lines($t, get('/value-reflected', 'g.example')) =~ /\Q$in\E/, '',

@@ -19,7 +19,7 @@ use Cors;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(87);
+my $t = Test::Nginx->new()->has(qw/ http rewrite proxy ssi /)->plan(91);
 
 $t->write_file_expand('nginx.conf', <<'EOF');
 
@@ -148,6 +148,11 @@ http {
             cors_zone_label part;
         }
 
+        location /range/ {
+            cors_allow_origin https://a.example;
+            cors_zone_label range;
+        }
+
         location = /report {
             cors off;
             cors_report;
@@ -179,7 +184,8 @@ http {
 
 EOF
 
-mkdir $t->testdir() . '/ssi';
+mkdir $t->testdir() . "/$_" for qw/ ssi range /;
+$t->write_file('range/file', 'x');
 $t->write_file('ssi/index.html', '<!--#include virtual="/ssi/part.html" -->' x 3);
 $t->write_file('ssi/part.html', 'part');
 my $began = time();
@@ -195,7 +201,7 @@ my $n = 0;
 is(join('|', map { $_->{policy} } @{report()->{policies}}), join('|', 'http',
 	'api.example = /exact', 'api.example ^~ /static/', 'api.example ~ ^/re/',
 	'own "label" \ <b>', 'lists', 'enforce', 'dry', 'redirects', 'other', 'slash',
-	'closes', 'ssi', 'part', '_'), 'labels');
+	'closes', 'ssi', 'part', 'range', '_'), 'labels');
 is(scalar(grep { !$_->{in_use} } @{report()->{policies}}), 0, 'all are in use');
 
 # What is counted: one request, one row, one status
@@ -231,6 +237,10 @@ counts('other', allowed => sub { get('/redirects/other', $a) });
 counts('slash', allowed => sub { get('/slash', $a) });
 counts('slash', preflight => sub { preflight('/slash', $a, 'GET') });
 counts('ssi', allowed => sub { get('/ssi/index.html', $a) });
+# nginx prepares two responses: that of the file, and one that refuses the range.
+counts('range', allowed => sub { get('/range/file', $a, 'Range: bytes=1000-') });
+counts('range', denied => sub { get('/range/file', $b, 'Range: bytes=1000-') });
+counts('range', denied => sub { get('/range/file', $b, 'Range: bytes=1000-', 'Sec-Fetch-Site: cross-site') });
 
 is(counted(sub { get('/') }), '', 'not counted: no origin');
 is(counted(sub { get('/enforce/?bypass=1') }), '', 'not counted: bypass without an origin');
@@ -284,6 +294,13 @@ for my $length (15, 16, 32, 33, 256) {
 		"denied again: $length characters");
 	($denial) = denials(origin => $origin);
 	is($denial->{count}, 3, "counted again: $length characters");
+}
+
+# What begins like one that was denied before is another.
+{
+	my $long = 'https://w.' . ('w' x 40 . '.') x 4 . 'w' x 82;
+	get('/', $_, 'Sec-Fetch-Site: cross-site') for $long, "${long}y";
+	is(join(' ', map { $_->{count} } denials(origin => $long)), '1 1', 'cut, like another');
 }
 
 my $odd = "https://<script>\"\\\xff&'";

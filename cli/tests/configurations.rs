@@ -704,6 +704,23 @@ fn conversions_of_files() {
     fs::remove_dir_all(directory).unwrap();
 }
 
+/// Deeper than a stack is.
+#[test]
+fn conversions_of_deep_settings() {
+    const DEEP: usize = 100_000;
+    for (before, within, after) in [
+        ("assert ", "(", ")"),
+        ("CORS_ALLOWED_ORIGINS = ", "(", ")"),
+        ("CORS_ALLOWED_ORIGINS = ", "[", "]"),
+        ("CORS_ALLOWED_ORIGINS = ", "list(", ")"),
+        ("CORS_ALLOWED_ORIGINS = ", "1 + ", ""),
+    ] {
+        let settings = format!("{before}{}1{}\n", within.repeat(DEEP), after.repeat(DEEP));
+        let ran = cors(&["convert", "-", "--from", "django"], &settings);
+        assert_eq!((ran.out.as_str(), ran.code), ("", Some(1)), "{before}{within}: {}", ran.err);
+    }
+}
+
 /// Those in JSON, those of several files, and what cannot be changed.
 #[test]
 fn conversions_as_they_are_asked_for() {

@@ -462,6 +462,9 @@ mod tests {
             r"^https://app\d\.com$",
             r"^https://[ab]{11}\.com$",
             r"^https://[a-z]+\.\.ck$",
+            // So many letters are a class, and no suffix is so long.
+            r"^https://[a-z]+\.[a-p]k$",
+            r"^https://[a-z]+\.a{62}\.ck$",
             r"^https://(one|two|three)\.(com|net|org)$",
             r"^https://[^.]+$",
             r"^https://\w+$",

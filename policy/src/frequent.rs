@@ -356,7 +356,7 @@ impl Frequent {
             let mut lower = word(memory, self.node(child));
             if child + 1 < length {
                 let other = word(memory, self.node(child + 1));
-                if other < lower {
+                if lower > other {
                     lower = other;
                     child += 1;
                 }
@@ -513,6 +513,8 @@ mod tests {
             let different: std::collections::HashSet<_> = hashes.chain([Frequent::hash(7, &text)]).collect();
             assert_eq!(different.len(), length + 1, "{length}");
         }
+        let ones: u32 = (0..1000u64).map(|n| Frequent::hash(7, &n.to_ne_bytes()).count_ones()).sum();
+        assert!((28_000..36_000).contains(&ones), "{ones}");
     }
 
     #[test]
@@ -605,6 +607,29 @@ mod tests {
             table.add(1, text, "", 0);
         }
         assert_eq!(texts(&table), "adef");
+    }
+
+    /// Counts that have more bits than the number of an entry.
+    #[test]
+    fn high_counts_after_a_repair() {
+        let mut table = Table::new(2);
+        table.add(1, "a", "", 0);
+        table.add(1, "b", "", 0);
+        table.memory[place(0, COUNT)].store(1 << 16, Relaxed);
+        table.memory[place(1, COUNT)].store(1 << 17, Relaxed);
+        table.frequent.repair(&table.memory);
+        table.add(1, "c", "", 0);
+        assert_eq!(table.entries(), [("b".to_owned(), 1 << 17, 0), ("c".to_owned(), (1 << 16) + 1, 1 << 16)]);
+    }
+
+    /// An entry whose count is not what the heap says, because somebody has just counted it, keeps its content.
+    #[test]
+    fn an_entry_that_is_counted_meanwhile() {
+        let mut table = Table::new(1);
+        (0..5).for_each(|_| table.add(1, "a", "", 0));
+        set_word(&table.memory, table.frequent.node(0), 9 << NUMBER);
+        table.add(1, "b", "", 0);
+        assert_eq!(table.entries(), [("a".to_owned(), 5, 0)]);
     }
 
     #[test]

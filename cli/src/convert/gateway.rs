@@ -181,6 +181,14 @@ mod tests {
                 "unreachable",
             ),
             (rule("Exact", "/a", "x") + &rule("Exact", "/a", "y"), "= /a: x", "unreachable"),
+            // Under a condition that changes nothing.
+            (
+                rule("PathPrefix", "/", "x")
+                    + &rule("PathPrefix", "/a", "x")
+                        .replace("value: /a}", "value: /a}, headers: [{name: b, value: c}]"),
+                "/: x|/a/: x|= /a: x",
+                "condition",
+            ),
         ] {
             let (parts, notes) = converted(&format!("kind: HTTPRoute\nspec:\n  rules:\n{rules}"));
             let parts = parts.join("|").replace("cors_allow_origin https://", "").replace(".example", "");
