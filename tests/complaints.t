@@ -39,6 +39,34 @@ http {
 
     server {
         listen       127.0.0.1:8080;
+        server_name  above;
+
+        cors_allow_origin $arg_value;
+
+        location / {
+            return 200;
+        }
+
+        location /own {
+            cors_allow_origin https://a.example;
+            return 200;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  enforces;
+
+        cors_allow_origin https://a.example $arg_value;
+        cors_enforce      on;
+
+        location / {
+            return 200;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8080;
         server_name  localhost;
 
         location /value {
@@ -66,24 +94,6 @@ http {
         location /value-reflected {
             cors_allow_origin $reflected;
             return 200;
-        }
-
-        location /value-above {
-            cors_allow_origin $arg_value;
-
-            location /value-above/own {
-                cors_allow_origin https://a.example;
-                return 200;
-            }
-        }
-
-        location /value-enforced {
-            cors_allow_origin https://a.example $arg_value;
-            cors_enforce      on;
-
-            location /value-enforced/in {
-                return 200;
-            }
         }
 
         location /added {
@@ -287,9 +297,9 @@ is(lines($t, get('/value?value=d.example,https://b.example', $b)), '',
 is(lines($t, get('/value-beside?value=e.example', $a)), '',
 	'value: not evaluated');
 is(lines($t, get('/value?value=f.example')), '', 'value: no origin');
-unlike(lines($t, get('/value-above/own?value=k.example', $b)), qr/\Q$in\E/,
+unlike(lines($t, get('/own?value=k.example', $b, 'Host: above')), qr/\Q$in\E/,
 	'value: not that of the level above');
-is(lines($t, get('/value-enforced/in?value=l.example', $a)), '',
+is(lines($t, get('/?value=l.example', $a, 'Host: enforces')), '',
 	'value: not evaluated in a policy that enforces');
 is(lines($t, get('/value?value=', $a)) =~ /\Q$in\E/, '', 'value: empty');
 is(lines($t, get('/value?value=null', $a)) =~ /\Q$in\E/, '', 'value: null');
