@@ -610,6 +610,17 @@ mod tests {
         assert_eq!(texts(&table), "adef");
     }
 
+    #[test]
+    fn a_table_without_gaps() {
+        let mut table = Table::new(1);
+        table.add(1, "a", "", 0);
+        for slot in 0..table.frequent.slots {
+            set_word(&table.memory, table.frequent.table + slot, u64::MAX);
+        }
+        table.add(1, "b", "", 0);
+        assert_eq!(table.entries(), [("b".to_owned(), 2, 1)]);
+    }
+
     /// Counts that have more bits than the number of an entry.
     #[test]
     fn high_counts_after_a_repair() {
