@@ -372,7 +372,7 @@ class Alone:
                 return BROKEN
             tests = list(self.code.tests(self.tree, result, whole=True))
             for test in tests:
-                test.seconds = self.seconds.get(test.name, 30)
+                test.seconds = self.seconds.get(test.name, 10)
             return first_outcome(sorted(tests, key=lambda test: test.seconds))
         finally:
             path.write_bytes(before)
